@@ -1,0 +1,221 @@
+"""The library's jobs, each from what a user says to the files they are left with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ravine import recipes, report, rules
+from ravine.compare import search, verdict
+from ravine.compare.compare import SELECTION_SEEDS, Comparison, seeds_of
+from ravine.compare.identity import environment, same_or_refuse
+from ravine.compare.progress import Progress
+from ravine.compare.records import Settings, Study, Verdict
+from ravine.compare.store import Store
+from ravine.errors import SettingError
+from ravine.recipes import Problem, Recipe
+from ravine.rules import Rule
+from ravine.train.choose import choose
+from ravine.train.lane import Lane, Member
+from ravine.train.population import PopulationLane
+from ravine.train.records import Run, Trial
+from ravine.train.serial import SerialLane
+
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
+"""Compared where the user names none."""
+
+REPORT = "report.html"
+
+AnyRecipe = str | Path | Recipe | Callable[[], Recipe]
+
+
+def compare(
+    recipe: AnyRecipe,
+    optimizers: Sequence[str | Rule] = OPTIMIZERS,
+    out: str | Path | None = None,
+    *,
+    epochs: int | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    lane: str = "auto",
+    progress: Progress | None = None,
+    command: str | None = None,
+) -> Verdict:
+    """Find the optimizer and the learning rate that train a recipe best, and how sure that is.
+
+    Leaves `run.sqlite`, `verdict.json` and `report.html` in the folder `out`. Called again with the
+    same arguments it continues what was interrupted, and repeats nothing.
+
+    Args:
+        recipe: a built-in name, a file that defines `recipe()`, a Recipe, or a function of one.
+        optimizers: names (see `ravine optimizers`) or rules of your own; two at least.
+        out: the run folder; by default runs/<recipe>.
+        epochs, steps: training length, in place of the recipe's.
+        seed: base seed, from 0 on; another one repeats the comparison on other seeds.
+        lane: "auto", "serial" or "population".
+        progress: hears what happens.
+        command: what to type to get this again, for the report; by default the command line.
+
+    Raises:
+        InputError: something that was given cannot be used; the message says what to change.
+    """
+    problem = recipes.load(recipes.find(recipe), steps=steps, epochs=epochs)
+    recipes.check(problem)
+    chosen = resolve(optimizers)
+    if len(chosen) < 2:
+        raise SettingError(f"--optimizers names {len(chosen)}; expected at least two to compare")
+    if seed < 0:
+        raise SettingError(f"--seed {seed}; expected a whole number from 0 on")
+    folder = Path(out) if out is not None else Path("runs") / problem.recipe.name
+    store = Store(folder)
+    try:
+        settings = Settings(tuple(chosen), problem.steps, seed)
+        same_or_refuse(store, problem, settings)
+        if store.fact("outcome") is None:
+            progress = progress or Progress()
+            fitting = _lane(problem, chosen, settings, lane, store, command, progress)
+            Comparison(problem, chosen, settings, fitting, store, progress).run()
+        return write(store).verdict
+    finally:
+        store.close()
+
+
+def write(store: Store) -> Study:
+    """Write a run folder's `verdict.json` and `report.html` from what is stored."""
+    study = verdict.conclude(store)
+    verdict.write(study.verdict, store.folder)
+    report.write(study, store.folder / REPORT)
+    return study
+
+
+def rewrite_report(folder: str | Path) -> Path:
+    """The report of a run folder again, from what is stored; the path of the page."""
+    store = Store(Path(folder), must_exist=True)
+    try:
+        write(store)
+    finally:
+        store.close()
+    return Path(folder) / REPORT
+
+
+def resolve(optimizers: Sequence[str | Rule]) -> dict[str, Rule]:
+    """Rules by name, from names and rules."""
+    found = [rules.get(o) if isinstance(o, str) else o for o in optimizers]
+    by_name = {rule.name: rule for rule in found}
+    if len(by_name) != len(found):
+        twice = next(r.name for r in found if sum(s.name == r.name for s in found) > 1)
+        raise SettingError(f"optimizer {twice!r} is given twice; expected each once")
+    return by_name
+
+
+def _lane(
+    problem: Problem,
+    chosen: Mapping[str, Rule],
+    settings: Settings,
+    asked: str,
+    store: Store,
+    command: str | None,
+    progress: Progress,
+) -> Lane:
+    """The lane of a new comparison, or the one that a comparison was begun with."""
+    capacity = len(chosen) * search.SURVIVORS * SELECTION_SEEDS
+    stored = store.fact("lane")
+    if stored is None:
+        trials = _sample(chosen, settings)
+        work = _least_work(problem.steps, len(chosen))
+        choice = choose(problem, chosen, trials, asked, capacity, work)
+        stored = {
+            "name": choice.lane.name,
+            "compiled": isinstance(choice.lane, PopulationLane) and choice.lane.compiled,
+            "asked": asked,
+        }
+        about = {"lane": f"{choice.lane.title}: {choice.reason}", **environment(command)}
+        store.set_fact("problem", _problem_facts(problem, chosen, choice.step_seconds))
+        store.set_fact("environment", about)
+        store.set_fact("lane", stored)
+        progress.note(f"training {choice.lane.title}: {choice.reason}")
+        return choice.lane
+    if asked not in ("auto", stored["asked"], stored["name"]):
+        raise SettingError(
+            f"{store.folder} was begun in lane {stored['name']}, this command says --lane {asked}; "
+            f"type --lane {stored['name']}, or choose another --out"
+        )
+    if stored["name"] == SerialLane.name:
+        return SerialLane(problem, chosen)
+    return PopulationLane(problem, chosen, capacity, compiled=stored["compiled"])
+
+
+def _sample(chosen: Mapping[str, Rule], settings: Settings) -> list[Trial]:
+    """Trials to time lanes with: each optimizer at the lowest rates of its grid."""
+    seeds, _ = seeds_of(settings.seed)
+    return [
+        Trial(name, {**rule.defaults, "lr": lr}, seed)
+        for name, rule in chosen.items()
+        for lr in search.grid(rule.defaults["lr"])[: search.SURVIVORS]
+        for seed in seeds
+    ]
+
+
+def _least_work(steps: int, optimizers: int) -> int:
+    """Gradient steps of the shortest comparison: no extension, five fresh seeds."""
+    rates = 2 * search.REACH + 1
+    selection = SELECTION_SEEDS * (rates / 9 + search.SURVIVORS * 8 / 9)
+    return math.ceil(optimizers * steps * (selection + 5))
+
+
+def _problem_facts(
+    problem: Problem, chosen: Mapping[str, Rule], step_seconds: Mapping[str, float]
+) -> dict[str, object]:
+    recipe = problem.recipe
+    return {
+        "name": recipe.name,
+        "metric": recipe.metric_name,
+        "maximize": recipe.maximize,
+        "target": recipe.target,
+        "tested": problem.test is not None,
+        "titles": {name: rule.title for name, rule in chosen.items()},
+        "step_seconds": dict(step_seconds),
+    }
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: its run, and how it was measured."""
+
+    run: Run
+    metric: str
+
+
+def train(
+    recipe: AnyRecipe,
+    optimizer: str | Rule,
+    lr: float | None = None,
+    *,
+    epochs: int | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Training:
+    """Train a recipe once with one optimizer.
+
+    Args:
+        recipe, epochs, steps, seed: as in `compare`.
+        optimizer: a name or a rule.
+        lr: the learning rate; the optimizer's default if None.
+        progress: hears what happens.
+    """
+    problem = recipes.load(recipes.find(recipe), steps=steps, epochs=epochs)
+    recipes.check(problem)
+    chosen = resolve([optimizer])
+    ((name, rule),) = chosen.items()
+    rate = rule.defaults["lr"] if lr is None else lr
+    if not rate > 0 or not math.isfinite(rate):
+        raise SettingError(f"--lr {rate:g}; expected a number above 0, e.g. {rule.defaults['lr']:g}")
+    progress = progress or Progress()
+    member = Member.new(Trial(name, {**rule.defaults, "lr": rate}, seed))
+    progress.stage(f"{rule.title}, learning rate {rate:g}", problem.steps)
+    lane = SerialLane(problem, chosen)
+    (trained,) = lane.train([member], problem.steps, progress.tick)
+    return Training(trained.run, problem.recipe.metric_name)

@@ -1,0 +1,131 @@
+"""The command line: parse, call the library, print. Nothing is decided here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from importlib.metadata import version
+
+from ravine.errors import RavineError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 2 on bad input, 130 on Ctrl-C."""
+    arguments = _parser().parse_args(argv)
+    warnings.showwarning = lambda message, *_, **__: print(f"ravine: warning: {message}", file=sys.stderr)
+    try:
+        command: Callable[[argparse.Namespace], None] = arguments.run
+        command(arguments)
+    except RavineError as error:
+        print(f"ravine: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("\nravine: stopped; all that finished is kept. The same command continues.", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like all others."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(BAD_INPUT, f"ravine: error: {message}; `{self.prog} --help` shows what can be typed\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="ravine",
+        description="Find the optimizer that trains your model, and why the others don't.",
+        epilog="example: ravine compare digits-mlp --optimizers sgd,adam --out runs/first",
+    )
+    parser.add_argument("--version", action="version", version=f"ravine {version('ravine')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_compare(commands)
+    _add_train(commands)
+    report = commands.add_parser("report", help="write the report of a run folder again")
+    report.add_argument("folder", metavar="DIR", help="what was given as --out")
+    report.set_defaults(run=_report)
+    for name, run in (("optimizers", _optimizers), ("recipes", _recipes)):
+        listing = commands.add_parser(name, help=f"list the built-in {name}")
+        listing.add_argument("--json", action="store_true", help="print JSON")
+        listing.set_defaults(run=run)
+    return parser
+
+
+def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="find the best optimizer and learning rate for a recipe",
+        description="Compare optimizers on a recipe. The same command continues an interrupted one.",
+    )
+    _add_recipe(compare)
+    compare.add_argument("--optimizers", metavar="A,B,...", help="names from `ravine optimizers`")
+    compare.add_argument("--out", metavar="DIR", help="run folder (default: runs/<recipe>)")
+    compare.add_argument("--lane", default="auto", help="auto (default), serial or population")
+    compare.set_defaults(run=_compare)
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    train = commands.add_parser("train", help="train a recipe once")
+    _add_recipe(train)
+    train.add_argument("--optimizer", required=True, metavar="NAME")
+    train.add_argument("--lr", type=float, metavar="X", help="learning rate (default: its own)")
+    train.add_argument("--json", action="store_true", help="print the curve as JSON")
+    train.set_defaults(run=_train)
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", help="a name from `ravine recipes`, or a file with recipe()")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=int, metavar="N", help="training length in epochs")
+    length.add_argument("--steps", type=int, metavar="N", help="training length in gradient steps")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="base seed (default: 0)")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from ravine import api, screen
+    from ravine.report.facts import answer
+
+    names = arguments.optimizers.split(",") if arguments.optimizers is not None else api.OPTIMIZERS
+    with _shown(screen.shown) as progress:
+        verdict = api.compare(
+            arguments.recipe,
+            [name.strip() for name in names],
+            arguments.out,
+            epochs=arguments.epochs,
+            steps=arguments.steps,
+            seed=arguments.seed,
+            lane=arguments.lane,
+            progress=progress,
+        )
+    screen.print_verdict(verdict, answer(verdict), api.folder_of(arguments.recipe, arguments.out))
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from ravine import api, screen
+
+    with _shown(screen.shown) as progress:
+        training = api.train(
+            arguments.recipe,
+            arguments.optimizer,
+            arguments.lr,
+            epochs=arguments.epochs,
+            steps=arguments.steps,
+            seed=arguments.seed,
+            progress=progress,
+        )
+    if arguments.json:
+        print(json.dumps(training.as_json(), indent=2))
+    else:
+        screen.print_training(training)
+
+
+def _shown[T](shown: Callable[[], AbstractContextManager[T]]) -> AbstractContextManager[T]:
+    return shown()

@@ -1,0 +1,210 @@
+"""The comparison: many runs -> a verdict, following the protocol (docs/protocol.md) in its order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from ravine.compare import search, statistics
+from ravine.compare.progress import Progress
+from ravine.compare.records import Settings
+from ravine.compare.search import WORST, Score
+from ravine.compare.store import Store
+from ravine.recipes import Problem
+from ravine.rules import Rule
+from ravine.train.lane import Lane, Member, evaluation_steps
+from ravine.train.records import Run, Trial
+
+SELECTION_SEEDS = 2
+
+SEEDS_APART = 1000
+"""Distance between the first seeds of two neighbouring base seeds; a comparison uses 22 of them."""
+
+SAVE_EVERY = 20.0
+"""Seconds of training after which members are saved, at their next evaluation."""
+
+Rates = Mapping[str, Sequence[float]]
+Scores = Mapping[str, Mapping[float, Score]]
+
+
+class Comparison:
+    """One comparison in one run folder, from wherever it was left.
+
+    Every decision is a function of what is stored, and what trains together follows from the plan
+    and not from what is left to do: a comparison that was killed goes on as if nothing had happened.
+
+    Args:
+        problem: the recipe, loaded and checked.
+        rules: optimizer name -> rule.
+        settings: what decides the outcome besides the recipe.
+        lane: trains the members.
+        store: the run folder's database.
+        progress: hears what happens.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        rules: Mapping[str, Rule],
+        settings: Settings,
+        lane: Lane,
+        store: Store,
+        progress: Progress,
+    ):
+        self._problem = problem
+        self._rules = rules
+        self._lane = lane
+        self._store = store
+        self._progress = progress
+        self._maximize = problem.recipe.maximize
+        self.selection_seeds, self.fresh_seeds = seeds_of(settings.seed)
+        self.open: list[str] = []
+
+    def run(self) -> None:
+        """Select learning rates, train fresh seeds, look at the test data; all of it is stored."""
+        chosen = self.select()
+        seeds = self.judge(chosen)
+        self.test(chosen, seeds)
+        self._store.set_fact("outcome", {"chosen": chosen, "seeds": seeds, "unsettled": self.open})
+
+    def select(self) -> dict[str, float]:
+        """Stage 1: the best learning rate of each optimizer on the selection seeds."""
+        tried = {name: search.grid(r.defaults["lr"]) for name, r in self._rules.items()}
+        rates: Rates = tried
+        for rung in search.RUNGS:
+            until = rung_steps(self._problem.steps, rung)
+            self._train_rates(rates, until, f"learning rates, {_share(rung)} of the training")
+            scores = self._scores(rates, until)
+            self._show(scores)
+            if rung != search.RUNGS[-1]:
+                rates = {name: search.survivors(scores[name]) for name in rates}
+                self._store.forget_snapshots("selection", self._trials(rates, self.selection_seeds))
+        for left in reversed(range(search.ROUNDS + 1)):
+            chosen = {name: search.best(scores[name]) for name in scores}
+            latest = {name: self._scores({name: tried[name]})[name] | scores[name] for name in scores}
+            self.open = self._unsettled(chosen, latest)
+            if not self.open or not left:
+                break
+            added = {name: search.extension(chosen[name], latest[name]) for name in chosen}
+            self._progress.note("more learning rates for all, since " + "; ".join(self.open))
+            self._train_rates(added, self._problem.steps, "more learning rates")
+            for name, more in self._scores(added).items():
+                scores[name] |= more
+                tried[name] += added[name]
+            self._show(scores)
+        return chosen
+
+    def judge(self, chosen: Mapping[str, float]) -> tuple[int, ...]:
+        """Stage 2: fresh seeds, more of them as long as no winner shows; the seeds used."""
+        rates = {name: [rate] for name, rate in chosen.items()}
+        done = 0
+        for count in statistics.LOOKS:
+            trials = self._trials(rates, self.fresh_seeds[done:count])
+            self._train("final", trials, self._problem.steps, f"fresh seeds {done + 1}-{count}")
+            done = count
+            matrix = final_scores(self._store.runs("final"), list(chosen), self._maximize)
+            draws = statistics.posterior_means(matrix)
+            if len(statistics.credible_best(statistics.p_best(draws))) == 1:
+                break
+        return self.fresh_seeds[:done]
+
+    def test(self, chosen: Mapping[str, float], seeds: Sequence[int]) -> None:
+        """Look at the test data, once."""
+        trials = self._trials({name: [rate] for name, rate in chosen.items()}, seeds)
+        members = [self._store.member("final", trial) for trial in trials]
+        if self._problem.test is not None and any(m.run.test_metric is None for m in members):
+            metrics: list[tuple[Trial, float]] = []
+            for chunk in self._lane.chunks(members):
+                values = self._lane.test(chunk)
+                metrics += [(m.run.trial, value) for m, value in zip(chunk, values, strict=True)]
+            self._store.save_tests("final", metrics)
+        self._store.forget_snapshots("final", keep=())
+        self._store.forget_snapshots("selection", keep=())
+
+    def _trials(self, rates: Rates, seeds: Iterable[int]) -> list[Trial]:
+        return [
+            Trial(name, {**self._rules[name].defaults, "lr": rate}, seed)
+            for name in rates
+            for rate in rates[name]
+            for seed in seeds
+        ]
+
+    def _train_rates(self, rates: Rates, until: int, title: str) -> None:
+        self._train("selection", self._trials(rates, self.selection_seeds), until, title)
+
+    def _train(self, stage: str, trials: Sequence[Trial], until: int, title: str) -> None:
+        members = [self._store.member(stage, trial) for trial in trials]
+        self._progress.stage(title, sum(max(0, until - member.step) for member in members))
+        for chunk in self._lane.chunks(members):
+            while any(member.step < until for member in chunk):
+                chunk = self._lane.train(chunk, until, self._progress.tick, pause=SAVE_EVERY)
+                self._store.save(stage, chunk)
+
+    def _scores(self, rates: Rates, until: int | None = None) -> dict[str, dict[float, Score]]:
+        """The score of each rate at step `until`, or where its training ended."""
+
+        def mean(name: str, rate: float) -> Score:
+            trials = self._trials({name: [rate]}, self.selection_seeds)
+            runs = [self._store.run("selection", trial) for trial in trials]
+            return score(runs, self._maximize, until)
+
+        return {name: {rate: mean(name, rate) for rate in rates[name]} for name in rates}
+
+    def _unsettled(self, chosen: Mapping[str, float], tried: Scores) -> list[str]:
+        why = {name: search.unsettled(chosen[name], tried[name]) for name in chosen}
+        return [
+            f"{self._rules[name].title}'s best learning rate {chosen[name]:g} is {reason}"
+            for name, reason in why.items()
+            if reason
+        ]
+
+    def _show(self, scores: Scores) -> None:
+        best = {name: search.best(scores[name]) for name in scores}
+        sign = -1 if self._maximize else 1
+        self._progress.best({n: (rate, sign * scores[n][rate][0]) for n, rate in best.items()})
+
+
+def seeds_of(base: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The selection seeds and the fresh seeds of a base seed; no seed serves twice."""
+    first = base * SEEDS_APART
+    fresh = first + SELECTION_SEEDS
+    return tuple(range(first, fresh)), tuple(range(fresh, fresh + statistics.LOOKS[-1]))
+
+
+def rung_steps(total: int, rung: int) -> int:
+    """The evaluation step nearest to total/rung."""
+    return min(evaluation_steps(total)[1:], key=lambda step: abs(step - total / rung))
+
+
+def score(runs: Sequence[Run], maximize: bool, until: int | None = None) -> Score:
+    """The score of a learning rate: means over its runs at step `until`, or where they ended."""
+    sign = -1 if maximize else 1
+    curves = [[p for p in run.curve if until is None or p.step <= until] for run in runs]
+    if not all(point.finite for curve in curves for point in curve):
+        return WORST
+    ends = [curve[-1] for curve in curves]
+    return (
+        sign * math.fsum(end.validation_metric for end in ends) / len(ends),
+        math.fsum(end.validation_cost for end in ends) / len(ends),
+    )
+
+
+def final_scores(runs: Sequence[Run], names: Sequence[str], maximize: bool) -> list[list[float]]:
+    """Final validation metrics, lower is better, [optimizers][seeds in ascending order].
+
+    A diverged run gets the worst value there is: that of the worst healthy run, or of the untrained
+    model where that is worse.
+    """
+    by_key = {(run.trial.optimizer, run.trial.seed): run for run in runs}
+    seeds = sorted({seed for _, seed in by_key})
+    matrix = [[score([by_key[name, seed]], maximize)[0] for seed in seeds] for name in names]
+    start = [score([run], maximize, until=0)[0] for run in runs]
+    known = [value for row in [*matrix, start] for value in row if math.isfinite(value)]
+    worst = max(known, default=0.0)
+    return [[value if math.isfinite(value) else worst for value in row] for row in matrix]
+
+
+def _share(rung: int) -> str:
+    return "all" if rung == 1 else f"1/{rung}"
+
+

@@ -1,0 +1,142 @@
+"""The records of a comparison: its settings, its verdict, and everything a report needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ravine.train.records import Run
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the outcome of a comparison, besides the recipe.
+
+    Attributes:
+        optimizers: names, in the order asked for.
+        steps: T, gradient steps of a full training.
+        seed: base seed; selection and final seeds derive from it and never overlap.
+    """
+
+    optimizers: tuple[str, ...]
+    steps: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds with a 95% interval."""
+
+    mean: float
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True)
+class RateScore:
+    """How one learning rate did in the selection.
+
+    Attributes:
+        lr: the learning rate.
+        validation: mean metric on the validation data over the selection seeds, at the largest
+            budget this rate was given; None where a seed diverged.
+        early: the same after the first rung (T/9), the one budget that all rates were given.
+        steps: that largest budget.
+        status: "chosen", "survived" (trained for all of T), "dropped" (stopped early) or "diverged".
+    """
+
+    lr: float
+    validation: float | None
+    early: float | None
+    steps: int
+    status: str
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One optimizer in a verdict. Metrics are on fresh seeds at the chosen hyperparameters.
+
+    Attributes:
+        optimizer: its name. title: its name in print.
+        hyper: the chosen hyperparameters.
+        p_best: probability that its expected validation metric is the best of all arms.
+        beats: other optimizer -> probability that this one's expected metric is better.
+        validation: the metric on the validation data. test: on the test data, touched once.
+        rank: rank among the arms, 1 is best, averaged over seeds.
+        steps_to_target: median over seeds; infinite for a miss.
+        seconds_to_target: the same in seconds of training one model alone, evaluation not counted.
+        lr_band: smallest and largest good learning rate around the chosen one.
+        rates: all learning rates tried, ascending.
+        diverged: how many trials (selection and final) diverged.
+        gradient_steps: gradient steps granted to this optimizer in the selection.
+    """
+
+    optimizer: str
+    title: str
+    hyper: Mapping[str, float]
+    p_best: float
+    beats: Mapping[str, float]
+    validation: Interval
+    test: Interval | None
+    rank: Interval
+    steps_to_target: float
+    seconds_to_target: float
+    lr_band: tuple[float, float]
+    rates: tuple[RateScore, ...]
+    diverged: int
+    gradient_steps: int
+
+    @property
+    def lr(self) -> float:
+        """The chosen learning rate."""
+        return self.hyper["lr"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer of a comparison.
+
+    Attributes:
+        recipe: its name. metric: name of the metric. maximize: whether a larger metric is better.
+        best: the arms among which the best one is with P >= 0.95; a winner if there is only one.
+        arms: all arms, best validation mean first.
+        selection_seeds: seeds that took part in choosing. final_seeds: fresh ones, reported on.
+        target: the validation metric that counts as "there" for steps and seconds to target.
+        warnings: what the reader must know before trusting the answer.
+        environment: versions, machine, lane, and the command.
+    """
+
+    recipe: str
+    metric: str
+    maximize: bool
+    best: tuple[str, ...]
+    arms: tuple[Arm, ...]
+    selection_seeds: tuple[int, ...]
+    final_seeds: tuple[int, ...]
+    target: float
+    warnings: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    @property
+    def decision(self) -> str:
+        """ "winner" or "tie"."""
+        return "winner" if len(self.best) == 1 else "tie"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that a report shows: the verdict and the runs behind it.
+
+    Attributes:
+        settings: what was asked for.
+        verdict: what came out.
+        selection: one run per point and seed of stage 1, with its curve as far as it was trained.
+        final: one run per optimizer and fresh seed.
+        baseline: validation metric before training, the mean over final seeds.
+    """
+
+    settings: Settings
+    verdict: Verdict
+    selection: tuple[Run, ...]
+    final: tuple[Run, ...]
+    baseline: float

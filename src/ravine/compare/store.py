@@ -1,0 +1,251 @@
+"""The run folder's database: every run, every curve, where each member stands. One writer at a time."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ravine.errors import FolderError
+from ravine.train.lane import Member, pack, unpack
+from ravine.train.records import Point, Run, Trial
+
+FILE = "run.sqlite"
+APPLICATION_ID = 0x52415649  # "RAVI": tells our files from other programs' databases
+VERSION = 1
+
+SCHEMA = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE trials (
+    id INTEGER PRIMARY KEY,
+    stage TEXT NOT NULL,            -- selection | final
+    optimizer TEXT NOT NULL,
+    hyper TEXT NOT NULL,            -- JSON, keys sorted
+    seed INTEGER NOT NULL,
+    test_metric REAL,
+    UNIQUE (stage, optimizer, hyper, seed)
+) STRICT;
+CREATE TABLE points (
+    trial INTEGER NOT NULL REFERENCES trials,
+    step INTEGER NOT NULL,
+    cost REAL,                      -- NULL: NaN. Infinite values are stored as such.
+    validation_cost REAL,
+    validation_metric REAL,
+    saved_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f', 'now')),
+    PRIMARY KEY (trial, step)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE snapshots (trial INTEGER PRIMARY KEY REFERENCES trials, data BLOB NOT NULL) STRICT;
+"""
+
+
+class Store:
+    """Reads and writes `run.sqlite`. Every write is one transaction, on disk when the call returns.
+
+    Args:
+        folder: the run folder, created if missing.
+        must_exist: whether a missing database is an error.
+
+    Raises:
+        FolderError: the folder cannot be written, holds something else, a damaged or newer file, or
+            is in use by another process.
+    """
+
+    def __init__(self, folder: Path, must_exist: bool = False):
+        self.folder = folder
+        if must_exist and not (folder / FILE).is_file():
+            raise FolderError(f"{folder} holds no {FILE}; expected the --out folder of a comparison")
+        existed = _prepare(folder)
+        with _explained(folder):
+            self._db = sqlite3.connect(folder / FILE, isolation_level=None)
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._open() if existed and self._identity() != (0, 0) else self._create()
+
+    def _identity(self) -> tuple[int, int]:
+        return tuple(  # type: ignore[return-value]
+            self._db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("application_id", "user_version")
+        )
+
+    def _create(self) -> None:
+        if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise FolderError(f"{self.folder / FILE} was not written by ravine; choose another --out")
+        with self._transaction():
+            self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+            for statement in SCHEMA.strip().split(";\n"):
+                self._db.execute(statement)
+
+    def _open(self) -> None:
+        application, version = self._identity()
+        if application != APPLICATION_ID:
+            raise FolderError(f"{self.folder / FILE} was not written by ravine; choose another --out")
+        if version != VERSION:
+            raise FolderError(
+                f"{self.folder / FILE} has format {version}, this ravine writes {VERSION}; "
+                "choose another --out"
+            )
+        if self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("quick_check failed")
+        with self._transaction():  # takes the exclusive lock, which this connection then keeps
+            self._db.execute("UPDATE facts SET value = value WHERE name = ''")
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def fact(self, name: str) -> Any:
+        """A named fact about the comparison, or None."""
+        row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def set_fact(self, name: str, value: Any) -> None:
+        """Store a fact (anything JSON can hold), over an older one of that name."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value, sort_keys=True))
+            )
+
+    def save(self, stage: str, members: Sequence[Member]) -> None:
+        """Make the members' new points and snapshots durable, all of them or none."""
+        with self._transaction():
+            for member in members:
+                trial = self._trial_id(stage, member.run.trial)
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO points "
+                    "(trial, step, cost, validation_cost, validation_metric) VALUES (?, ?, ?, ?, ?)",
+                    [
+                        (trial, p.step, p.cost, p.validation_cost, p.validation_metric)
+                        for p in member.run.curve
+                    ],
+                )
+                self._db.execute(
+                    "INSERT OR REPLACE INTO snapshots VALUES (?, ?)",
+                    (trial, pack(member.snapshot or {})),
+                )
+
+    def save_tests(self, stage: str, metrics: Iterable[tuple[Trial, float]]) -> None:
+        """Store the test metric of runs, all of them or none."""
+        with self._transaction():
+            for trial, metric in metrics:
+                self._db.execute(
+                    "UPDATE trials SET test_metric = ? WHERE id = ?",
+                    (metric, self._trial_id(stage, trial)),
+                )
+
+    def forget_snapshots(self, stage: str, keep: Sequence[Trial]) -> None:
+        """Drop the snapshots of a stage's trials that will not be continued."""
+        kept = {self._trial_id(stage, trial) for trial in keep}
+        rows = self._db.execute(
+            "SELECT trial FROM snapshots JOIN trials ON id = trial WHERE stage = ?", (stage,)
+        ).fetchall()
+        with self._transaction():
+            self._db.executemany(
+                "DELETE FROM snapshots WHERE trial = ?", [row for row in rows if row[0] not in kept]
+            )
+
+    def member(self, stage: str, trial: Trial) -> Member:
+        """A trial as far as it was trained; a new member if it was not."""
+        row = self._find(stage, trial)
+        if row is None:
+            return Member.new(trial)
+        data = self._db.execute("SELECT data FROM snapshots WHERE trial = ?", (row,)).fetchone()
+        return Member(self._run(row, trial), None if data is None else unpack(data[0]))
+
+    def run(self, stage: str, trial: Trial) -> Run:
+        """A trial's run as far as it was trained."""
+        row = self._find(stage, trial)
+        return Run(trial) if row is None else self._run(row, trial)
+
+    def runs(self, stage: str) -> list[Run]:
+        """All runs of a stage, in the order in which they were begun."""
+        rows = self._db.execute(
+            "SELECT id, optimizer, hyper, seed FROM trials WHERE stage = ? ORDER BY id", (stage,)
+        ).fetchall()
+        return [self._run(row, Trial(name, json.loads(h), seed)) for row, name, h, seed in rows]
+
+    def _run(self, row: int, trial: Trial) -> Run:
+        points = self._db.execute(
+            "SELECT step, cost, validation_cost, validation_metric FROM points "
+            "WHERE trial = ? ORDER BY step",
+            (row,),
+        ).fetchall()
+        test = self._db.execute("SELECT test_metric FROM trials WHERE id = ?", (row,)).fetchone()[0]
+        curve = tuple(Point(step, *map(_nan_for_null, values)) for step, *values in points)
+        return Run(trial, curve, test)
+
+    def _find(self, stage: str, trial: Trial) -> int | None:
+        row = self._db.execute(
+            "SELECT id FROM trials WHERE (stage, optimizer, hyper, seed) = (?, ?, ?, ?)",
+            _key(stage, trial),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def _trial_id(self, stage: str, trial: Trial) -> int:
+        found = self._find(stage, trial)
+        if found is not None:
+            return found
+        cursor = self._db.execute(
+            "INSERT INTO trials (stage, optimizer, hyper, seed) VALUES (?, ?, ?, ?)",
+            _key(stage, trial),
+        )
+        return int(cursor.lastrowid or 0)
+
+
+def _key(stage: str, trial: Trial) -> tuple[str, str, str, int]:
+    return stage, trial.optimizer, json.dumps(dict(trial.hyper), sort_keys=True), trial.seed
+
+
+def _nan_for_null(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _prepare(folder: Path) -> bool:
+    """Create the folder if needed; whether it already holds a database."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        strangers = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
+    except OSError as error:
+        raise FolderError(f"cannot use the folder {folder}: {error.strerror}; choose another --out") from error
+    if FILE in strangers:
+        return True
+    if strangers:
+        raise FolderError(
+            f"{folder} holds {strangers[0]!r} but no {FILE}; expected a new or empty folder, "
+            "or one that ravine wrote"
+        )
+    if not os.access(folder, os.W_OK):
+        raise FolderError(f"cannot write to the folder {folder}; choose another --out")
+    return False
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise FolderError(f"{folder} is in use by another ravine process; wait for it, "
+                              "or choose another --out") from error
+        raise FolderError(f"cannot use {folder / FILE}: {error}; choose another --out") from error
+    except sqlite3.DatabaseError as error:
+        raise FolderError(
+            f"{folder / FILE} is damaged ({error}); nothing was changed: "
+            "move it away to start anew, or choose another --out"
+        ) from error

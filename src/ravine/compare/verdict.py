@@ -1,0 +1,211 @@
+"""From what a run folder holds to a verdict; nothing else is needed, the recipe least of all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ravine.compare import statistics
+from ravine.compare.compare import final_scores, rung_steps, score
+from ravine.compare.records import Arm, Interval, RateScore, Settings, Study, Verdict
+from ravine.compare.search import RUNGS, WORST
+from ravine.compare.store import Store
+from ravine.errors import FolderError
+from ravine.train.records import Run
+
+FILE = "verdict.json"
+
+GOOD = 0.02
+"""A learning rate is good if it comes within 2% of the way from the best score to the untrained one:
+with ten classes, an error rate within 1.8 points of the best."""
+
+
+def conclude(store: Store) -> Study:
+    """The study a run folder holds.
+
+    Raises:
+        FolderError: its comparison has not come to its end.
+    """
+    outcome, facts = store.fact("outcome"), store.fact("problem")
+    if outcome is None or facts is None:
+        raise FolderError(
+            f"{store.folder} holds no finished comparison; type its `ravine compare` command again"
+        )
+    settings = Settings(**store.fact("settings"))
+    selection, final = store.runs("selection"), store.runs("final")
+    names = list(settings.optimizers)
+    sign = -1 if facts["maximize"] else 1
+    scores = np.array(final_scores(final, names, facts["maximize"]))
+    target = facts["target"]
+    if target is None:
+        target = sign * float(np.median(scores.mean(axis=1)))
+    baseline = float(np.mean([run.curve[0].validation_metric for run in final]))
+    draws = statistics.posterior_means(scores)
+    p_best = statistics.p_best(draws)
+    beats = statistics.p_beats(draws)
+    ranks = statistics.mean_ranks(scores)
+    arms = [
+        Arm(
+            optimizer=name,
+            title=facts["titles"][name],
+            hyper=_runs_of(name, final)[0].trial.hyper,
+            p_best=float(p_best[i]),
+            beats={other: float(beats[i, j]) for j, other in enumerate(names) if other != name},
+            validation=_signed(statistics.interval(scores[i]), sign),
+            test=_test(_runs_of(name, final), sign),
+            rank=statistics.interval(ranks[i]),
+            **_to_target(_runs_of(name, final), sign, target, facts["step_seconds"][name]),
+            **_rates(_runs_of(name, selection), outcome["chosen"][name], settings, sign, baseline),
+            diverged=sum(
+                run.diverged_at is not None for run in _runs_of(name, [*selection, *final])
+            ),
+            gradient_steps=sum(run.curve[-1].step for run in _runs_of(name, selection)),
+        )
+        for i, name in enumerate(names)
+    ]
+    verdict = Verdict(
+        recipe=facts["name"],
+        metric=facts["metric"],
+        maximize=facts["maximize"],
+        best=tuple(names[i] for i in statistics.credible_best(p_best)),
+        arms=tuple(sorted(arms, key=lambda arm: sign * arm.validation.mean)),
+        selection_seeds=tuple(sorted({run.trial.seed for run in selection})),
+        final_seeds=tuple(outcome["seeds"]),
+        target=target,
+        warnings=tuple(_warnings(outcome["unsettled"], arms, facts)),
+        environment=store.fact("environment"),
+    )
+    return Study(settings, verdict, tuple(selection), tuple(final), baseline)
+
+
+def _runs_of(name: str, runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.trial.optimizer == name]
+
+
+def _signed(interval: Interval, sign: int) -> Interval:
+    ends = sorted((sign * interval.lo, sign * interval.hi))
+    return Interval(sign * interval.mean, *ends)
+
+
+def _test(runs: Sequence[Run], sign: int) -> Interval | None:
+    values = [run.test_metric for run in runs if run.test_metric is not None]
+    healthy = [sign * value for value in values if math.isfinite(value)]
+    return _signed(statistics.interval(healthy), sign) if healthy else None
+
+
+def _to_target(
+    runs: Sequence[Run], sign: int, target: float, step_seconds: float
+) -> dict[str, float]:
+    steps = statistics.steps_to_target(
+        [[point.step for point in run.curve] for run in runs],
+        [[sign * point.validation_metric for point in run.curve] for run in runs],
+        sign * target,
+    )
+    median = statistics.median(steps)
+    return {"steps_to_target": median, "seconds_to_target": median * step_seconds}
+
+
+def _rates(
+    runs: Sequence[Run], chosen: float, settings: Settings, sign: int, baseline: float
+) -> dict[str, Any]:
+    """The `rates` and `lr_band` of an arm. The band compares all rates after the first rung."""
+    first_rung = rung_steps(settings.steps, RUNGS[0])
+    by_rate = {lr: [r for r in runs if r.trial.lr == lr] for lr in {r.trial.lr for r in runs}}
+    scores = []
+    for lr in sorted(by_rate):
+        last, early = (
+            score(by_rate[lr], sign < 0, until)[0] for until in (None, first_rung)
+        )
+        steps = by_rate[lr][0].curve[-1].step
+        status = "survived" if steps == settings.steps else "dropped"
+        if last == WORST[0]:
+            status = "diverged"
+        elif lr == chosen:
+            status = "chosen"
+        scores.append(RateScore(lr, _finite(sign * last), _finite(sign * early), steps, status))
+    band = statistics.good_band(
+        [rate.lr for rate in scores],
+        [
+            None if rate.early is None or rate.validation is None else sign * rate.early
+            for rate in scores
+        ],
+        chosen,
+        sign * baseline,
+        GOOD,
+    )
+    return {"rates": tuple(scores), "lr_band": band}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _warnings(unsettled: Sequence[str], arms: Sequence[Arm], facts: Mapping[str, Any]) -> list[str]:
+    lines = [f"{line}: a better one may lie beyond what was tried." for line in unsettled]
+    lines += [
+        f"{arm.title} diverged at every learning rate on some seed."
+        for arm in arms
+        if all(rate.status == "diverged" for rate in arm.rates)
+    ]
+    if not facts["tested"]:
+        lines.append("The recipe has no test data: the figures are on the validation data alone.")
+    return lines
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as `verdict.json` holds it; a missed target is null, JSON has no infinity."""
+
+    def interval(value: Interval | None) -> dict[str, Any] | None:
+        return None if value is None else {"mean": value.mean, "ci": [value.lo, value.hi]}
+
+    return {
+        "recipe": verdict.recipe,
+        "decision": verdict.decision,
+        "best": list(verdict.best),
+        "metric": {"name": verdict.metric, "goal": "maximize" if verdict.maximize else "minimize"},
+        "arms": [
+            {
+                "optimizer": arm.optimizer,
+                "lr": arm.lr,
+                "other": {name: value for name, value in arm.hyper.items() if name != "lr"},
+                "p_best": arm.p_best,
+                "beats": dict(arm.beats),
+                "validation": interval(arm.validation),
+                "test": interval(arm.test),
+                "rank": interval(arm.rank),
+                "steps_to_target": _finite(arm.steps_to_target),
+                "seconds_to_target": _finite(arm.seconds_to_target),
+                "lr_band": list(arm.lr_band),
+                "lrs": [
+                    {"lr": rate.lr, "validation": rate.validation, "steps": rate.steps,
+                     "status": rate.status}
+                    for rate in arm.rates
+                ],
+                "diverged": arm.diverged,
+                "gradient_steps": arm.gradient_steps,
+            }
+            for arm in verdict.arms
+        ],
+        "seeds": {
+            "selection": list(verdict.selection_seeds),
+            "final": list(verdict.final_seeds),
+        },
+        "target": verdict.target,
+        "warnings": list(verdict.warnings),
+        "environment": dict(verdict.environment),
+    }
+
+
+def write(verdict: Verdict, folder: Path) -> Path:
+    """Write `verdict.json`, whole or not at all."""
+    path = folder / FILE
+    draft = path.with_suffix(".json.part")
+    draft.write_text(json.dumps(as_json(verdict), indent=2, allow_nan=False) + "\n")
+    os.replace(draft, path)
+    return path

@@ -1,0 +1,61 @@
+"""Every exception that ravine raises on purpose.
+
+    RavineError
+    ├── InputError            what was asked for cannot be done as asked   (command line: exit code 2)
+    │   ├── UnknownNameError  no optimizer, recipe or lane of that name
+    │   ├── RecipeError       the recipe cannot be loaded or trained
+    │   ├── SettingError      a number or option outside what is allowed
+    │   └── FolderError       the output folder cannot be used
+    └── LaneError             a lane cannot train this recipe; "auto" turns to another one
+
+Each message says what came, what was expected and what to type instead.
+A diverging run is an outcome that is recorded, never an exception.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RavineError(Exception):
+    """Base of all errors raised by ravine."""
+
+
+class InputError(RavineError):
+    """The caller's input cannot be used; the message says what to change."""
+
+
+class UnknownNameError(InputError):
+    """A name that nothing is registered under."""
+
+    @classmethod
+    def of(cls, kind: str, name: str, known: Iterable[str], listing: str) -> UnknownNameError:
+        """Build the error for `name`, with the nearest of the `known` names.
+
+        Args:
+            kind: what was looked up, e.g. "optimizer".
+            name: what came.
+            known: all names of that kind.
+            listing: the command that lists them.
+        """
+        names = sorted(known)
+        near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(names)}."
+        return cls(f"unknown {kind} {name!r}; {hint} `{listing}` lists all.")
+
+
+class RecipeError(InputError):
+    """A recipe that cannot be loaded, or whose parts do not fit together."""
+
+
+class SettingError(InputError):
+    """A setting outside what is allowed."""
+
+
+class FolderError(InputError):
+    """An output folder that cannot be written, read, or continued."""
+
+
+class LaneError(RavineError):
+    """A training lane that cannot run this recipe, and why."""

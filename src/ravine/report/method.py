@@ -1,0 +1,73 @@
+"""How a comparison was measured, in words for a reader new to it. Pure."""
+
+from __future__ import annotations
+
+from ravine.compare.records import Study
+from ravine.report import words
+from ravine.report.words import Metric
+
+
+def method(study: Study, metric: Metric) -> tuple[tuple[str, str], ...]:
+    """How this was measured, as (question, answer) pairs for a reader new to it."""
+    verdict = study.verdict
+    select = words.plural(len(verdict.selection_seeds), "seed")
+    final = words.plural(len(verdict.final_seeds), "fresh seed")
+    better = "more" if verdict.maximize else "less"
+    target = f"{metric.tick(verdict.target)} or {better}"
+    return (
+        (
+            "What is a seed?",
+            "A number that fixes the luck of a training: the initial weights, the order of the "
+            "examples, all noise. With one seed, all optimizers get the same luck, so they are "
+            "compared in pairs.",
+        ),
+        ("Did everyone get the same effort?", _effort(study)),
+        (
+            "How were the learning rates chosen?",
+            f"Each rate was tried on {select}. All got a ninth of the steps; the better ones went "
+            "on to a third, then to all. The rate with the best mean on the validation data was "
+            "chosen.",
+        ),
+        (
+            "Why fresh seeds?",
+            "The setting that wins a selection was partly lucky. So each chosen setting was "
+            f"trained again on {final} that had no part in choosing. All results above come from "
+            "these, except those of single learning rates.",
+        ),
+        (
+            "What do the brackets mean?",
+            "[a, b] is a 95% interval for the mean: with other seeds the mean would most likely "
+            "still lie in it. It is computed by resampling the seeds (paired bootstrap).",
+        ),
+        (
+            "What does P mean?",
+            "P(best) is the probability that an optimizer's expected validation metric is the "
+            "best of all, given the seeds seen. A winner needs P of at least 0.95; otherwise it "
+            "is a tie.",
+        ),
+        (
+            "What is the band of good learning rates?",
+            "The rates around the chosen one that did about as well. A wide band means that a "
+            "rough guess is good enough on a similar task.",
+        ),
+        (
+            "What is the target?",
+            f"A validation {metric.label} of {target}. Steps and seconds count until a "
+            "training first gets there; time spent on evaluation does not count.",
+        ),
+        (
+            "What about the test data?",
+            "They had no part in any choice and were used once, at the very end.",
+        ),
+    )
+
+
+def _effort(study: Study) -> str:
+    granted = sorted({arm.gradient_steps for arm in study.verdict.arms})
+    full = f"A full training is {study.settings.steps:,} gradient steps for everyone"
+    if len(granted) == 1:
+        return f"Yes: {granted[0]:,} gradient steps each to choose the learning rate. {full}."
+    return (
+        f"{full}. Choosing the learning rate took between {granted[0]:,} and {granted[-1]:,} steps "
+        "per optimizer."
+    )

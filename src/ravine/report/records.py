@@ -1,0 +1,200 @@
+"""The records of a report: what each figure and table says, words included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ravine.report.axes import Axis
+
+
+@dataclass(frozen=True)
+class Caption:
+    """The words around a figure: takeaway, one sentence on how to read it, and alternative text."""
+
+    title: str
+    reading: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Key:
+    """An optimizer as all figures show it; `slot` picks its colour, dash and marker."""
+
+    optimizer: str
+    title: str
+    slot: int
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One line of the table on top, printed."""
+
+    key: Key
+    best: bool
+    lr: str
+    other: str
+    validation: str
+    validation_interval: str
+    test: str
+    test_interval: str
+    p_best: str
+    steps: str
+    seconds: str
+    band: str
+    diverged: str
+
+
+@dataclass(frozen=True)
+class RateRow:
+    """One learning rate of one optimizer, printed."""
+
+    title: str
+    lr: str
+    early: str
+    last: str
+    steps: str
+    status: str
+
+
+@dataclass(frozen=True)
+class RatePanel:
+    """One optimizer's sensitivity to its learning rate: (rate, metric) pairs.
+
+    Attributes:
+        early: after the first rung, the same budget for all rates.
+        full: after all T steps. chosen: the one of these that was chosen, if it is among them.
+        diverged: rates at which a seed diverged.
+        band: the good rates. note: chosen rate and good band in words.
+    """
+
+    key: Key
+    early: tuple[tuple[float, float], ...]
+    full: tuple[tuple[float, float], ...]
+    chosen: tuple[float, float] | None
+    diverged: tuple[float, ...]
+    band: tuple[float, float] | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Validation metric over the learning rate, one panel per optimizer on common axes."""
+
+    caption: Caption
+    x: Axis
+    y: Axis
+    y_title: str
+    maximize: bool
+    panels: tuple[RatePanel, ...]
+    rows: tuple[RateRow, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A quantity over the steps of one optimizer's final runs: median and middle half of the seeds.
+
+    A run that diverged counts as the worst of all from there on, an infinity.
+    """
+
+    key: Key
+    steps: tuple[int, ...]
+    middle: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One quantity during training, one line per optimizer."""
+
+    caption: Caption
+    y: Axis
+    y_title: str
+    percent: bool
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class RankRow:
+    """One optimizer's mean rank with its interval, and P(best) in print."""
+
+    key: Key
+    mean: float
+    lo: float
+    hi: float
+    p_best: str
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Who ranks where."""
+
+    caption: Caption
+    rows: tuple[RankRow, ...]
+
+
+@dataclass(frozen=True)
+class Duels:
+    """P(row beats column); None on the diagonal and where it is not known."""
+
+    caption: Caption
+    keys: tuple[Key, ...]
+    cells: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class Race:
+    """One cost of reaching the target, e.g. in steps: (optimizer, amount, amount in print)."""
+
+    name: str
+    x: Axis
+    rows: tuple[tuple[Key, float, str], ...]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Steps and seconds to target; no races where nobody got there."""
+
+    caption: Caption
+    races: tuple[Race, ...]
+
+
+@dataclass(frozen=True)
+class DivergedRow:
+    """Diverged trials of one optimizer at one setting, printed."""
+
+    title: str
+    setting: str
+    stage: str
+    trials: str
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Which trials diverged."""
+
+    caption: Caption
+    rows: tuple[DivergedRow, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything on the page, in its order."""
+
+    recipe: str
+    metric: str
+    answer: str
+    warnings: tuple[str, ...]
+    counts: tuple[str, ...]
+    summary: tuple[SummaryRow, ...]
+    sensitivity: Sensitivity
+    cost: Curves
+    validation: Curves
+    ranking: Ranking
+    duels: Duels
+    speed: Speed
+    divergence: Divergence
+    method: tuple[tuple[str, str], ...]
+    environment: tuple[tuple[str, str], ...]
+    command: str | None

@@ -1,0 +1,153 @@
+"""What every training lane offers, and what passes between a lane and its caller."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ravine.recipes import Measure, Problem, Split
+from ravine.rules import Rule
+from ravine.train.records import Point, Run, Trial
+
+EVALUATIONS = 27
+"""Evaluations in a full training: 27 = 3³, so that rungs at T/9 and T/3 are evaluated, too."""
+
+EXAMPLES_AT_ONCE = 2048
+"""Evaluation looks at so many examples at a time, to bound its memory."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run under way: what it has shown, and where it stands.
+
+    Attributes:
+        run: the trial and its curve so far.
+        snapshot: weights, buffers and optimizer state, as the lane that trained it needs them; None
+            before the first step.
+    """
+
+    run: Run
+    snapshot: dict[str, Any] | None = None
+
+    @classmethod
+    def new(cls, trial: Trial) -> Member:
+        """A member that has not trained yet."""
+        return cls(Run(trial))
+
+    @property
+    def step(self) -> int:
+        """Gradient steps taken."""
+        return self.run.curve[-1].step if self.run.curve else 0
+
+    def after(self, points: Sequence[Point], snapshot: dict[str, Any]) -> Member:
+        """This member some evaluations later."""
+        return Member(replace(self.run, curve=(*self.run.curve, *points)), snapshot)
+
+
+Tick = Callable[[int], None]
+"""Called with the number of gradient steps (summed over members) since the last call."""
+
+
+class Lane(ABC):
+    """A way to train members of one problem.
+
+    Attributes:
+        name: "serial" or "population".
+        title: the name in print, with what matters about how it runs.
+    """
+
+    name: str
+    title: str
+
+    def __init__(self, problem: Problem, rules: Mapping[str, Rule]):
+        self.problem = problem
+        self.rules = rules
+
+    @abstractmethod
+    def chunks(self, members: Sequence[Member]) -> list[Sequence[Member]]:
+        """Cut a list of members into those that train together."""
+
+    @abstractmethod
+    def train(
+        self, members: Sequence[Member], until: int, tick: Tick, pause: float = math.inf
+    ) -> list[Member]:
+        """Train a chunk up to gradient step `until`, evaluating on the way.
+
+        A member that diverges is trained on and recorded as it is. All members of a chunk stand at
+        the same step.
+
+        Args:
+            members: a chunk.
+            until: an evaluation step of the problem.
+            tick: hears of progress.
+            pause: seconds after which to return at the next evaluation, to be called again.
+        """
+
+    @abstractmethod
+    def seconds_per_step(self, trials: Sequence[Trial], steps: int) -> float:
+        """Seconds of one gradient step of one member, over `steps` steps after as many to warm up."""
+
+    @abstractmethod
+    def test(self, members: Sequence[Member]) -> list[float]:
+        """The metric on the test data, one number a member."""
+
+
+def evaluation_steps(total: int) -> list[int]:
+    """The steps after which a training of `total` steps is evaluated, ascending, 0 first."""
+    return sorted({round(total * i / EVALUATIONS) for i in range(EVALUATIONS + 1)})
+
+
+def segments(total: int, start: int, until: int, pause: float) -> Iterator[int]:
+    """The evaluation steps in (start, until], as many as begin within `pause` seconds from now."""
+    deadline = time.monotonic() + pause
+    for step in evaluation_steps(total):
+        if start < step <= until:
+            yield step
+            if time.monotonic() > deadline:
+                return
+
+
+def mean_over(
+    split: Split, outputs: Callable[[Tensor], Tensor], measures: Sequence[Measure], members: bool
+) -> list[Tensor]:
+    """Each measure averaged over all examples of a split, a slice of examples at a time.
+
+    Args:
+        split: the data.
+        outputs: inputs [examples, ...] -> the model's outputs, members first if there are several.
+        measures: (output, target) -> 0-D mean.
+        members: whether outputs have a leading member axis, which the results then keep.
+    """
+    if members:
+        measures = [torch.vmap(measure, in_dims=(0, None)) for measure in measures]
+    totals = [torch.zeros(()) for _ in measures]
+    with torch.no_grad():
+        for start in range(0, len(split), EXAMPLES_AT_ONCE):
+            inputs = split.inputs[start : start + EXAMPLES_AT_ONCE]
+            targets = split.targets[start : start + EXAMPLES_AT_ONCE]
+            output = outputs(inputs)
+            for i, measure in enumerate(measures):
+                value = measure(output, targets)
+                totals[i] = totals[i] + value.to(torch.float64) * len(inputs)
+    return [total / len(split) for total in totals]
+
+
+def pack(snapshot: dict[str, Any]) -> bytes:
+    """A snapshot as bytes."""
+    buffer = io.BytesIO()
+    torch.save(snapshot, buffer)
+    return buffer.getvalue()
+
+
+def unpack(data: bytes) -> dict[str, Any]:
+    """A snapshot from `pack`'s bytes."""
+    snapshot: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True)
+    return snapshot

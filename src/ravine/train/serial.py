@@ -1,0 +1,158 @@
+"""The serial lane: one member at a time, plain PyTorch. The reference, and the way for any module."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ravine.batches import Batches
+from ravine.engines import eager
+from ravine.recipes import Problem, Split, build_model
+from ravine.rules import Rule, at_param
+from ravine.seeds import derive
+from ravine.train.flat import constants
+from ravine.train.lane import Lane, Member, Tick, mean_over, segments
+from ravine.train.noise import keyed, keys
+from ravine.train.records import Point, Trial
+
+
+class SerialLane(Lane):
+    """Train members one by one."""
+
+    name = "serial"
+    title = "one by one"
+
+    def chunks(self, members: Sequence[Member]) -> list[Sequence[Member]]:
+        """Every member on its own."""
+        return [[member] for member in members]
+
+    def train(
+        self, members: Sequence[Member], until: int, tick: Tick, pause: float = math.inf
+    ) -> list[Member]:
+        """Train members one after the other; see `Lane.train`."""
+        return [self._train_one(member, until, tick, pause) for member in members]
+
+    def _train_one(self, member: Member, until: int, tick: Tick, pause: float) -> Member:
+        single = self._resume(member)
+        validation = self.problem.validation
+        rows = []
+        if member.snapshot is None:
+            rows.append((0, single.first_cost(), *single.evaluate(validation)))
+        for stop in segments(self.problem.steps, member.step, until, pause):
+            taken = stop - single.step
+            rows.append((stop, single.run(stop), *single.evaluate(validation)))
+            tick(taken)
+        return member.after([Point(s, *map(float, values)) for s, *values in rows], single.snapshot())
+
+    def test(self, members: Sequence[Member]) -> list[float]:
+        """The metric on the test data; see `Lane.test`."""
+        assert self.problem.test is not None
+        return [float(self._resume(m).evaluate(self.problem.test)[1]) for m in members]
+
+    def seconds_per_step(self, trials: Sequence[Trial], steps: int) -> float:
+        """Seconds of one gradient step of one member; see `Lane.seconds_per_step`."""
+        singles = [self._resume(Member.new(trial)) for trial in trials]
+        for single in singles:
+            single.run(steps)
+        start = time.perf_counter()
+        for single in singles:
+            single.run(2 * steps)
+        return (time.perf_counter() - start) / (steps * len(trials))
+
+    def _resume(self, member: Member) -> _Single:
+        return _Single(self.problem, self.rules[member.run.trial.optimizer], member)
+
+
+class _Single:
+    """One member under way. The module's parameters hold the rule's next probe."""
+
+    def __init__(self, problem: Problem, rule: Rule, member: Member):
+        trial = member.run.trial
+        self._problem = problem
+        self._rule = rule
+        self._seed = trial.seed
+        self.step = member.step
+        self._batches = Batches(
+            [trial.seed], len(problem.train), problem.batch_size, problem.train.inputs.device
+        )
+        self._hyper = eager.hyper_tensors(trial.hyper)
+        self._model = keyed(build_model(problem, trial.seed))
+        self._params = [p for p in self._model.parameters() if p.requires_grad]
+        self._constants = constants(self._model)
+        self._probes = rule.probe is not at_param
+        self._weights = [p.detach().clone() if self._probes else p.detach() for p in self._params]
+        if member.snapshot is None:
+            self._states = eager.init_states(rule, self._weights)
+        else:
+            self._restore(member.snapshot)
+        self._place_probe()
+
+    def _restore(self, snapshot: dict[str, Any]) -> None:
+        for weight, saved in zip(self._weights, snapshot["weights"], strict=True):
+            weight.copy_(saved)
+        for name, saved in snapshot["buffers"].items():
+            self._constants[name].copy_(saved)
+        self._states = snapshot["state"]
+
+    @torch.no_grad()
+    def _place_probe(self) -> None:
+        if self._probes:
+            for param, weight, state in zip(self._params, self._weights, self._states, strict=True):
+                param.copy_(self._rule.probe(weight, state, self._hyper))
+
+    def run(self, until: int) -> Tensor:
+        """Step to `until`; the mean training cost over these steps, 0-D."""
+        return torch.stack([self._one_step() for _ in range(self.step, until)]).mean()
+
+    def _one_step(self) -> Tensor:
+        cost = self._cost()
+        grads = torch.autograd.grad(cost, self._params, materialize_grads=True)
+        eager.step(self._rule, self._weights, grads, self._states, self._hyper)
+        self._place_probe()
+        self.step += 1
+        return cost.detach()
+
+    def _cost(self) -> Tensor:
+        for name, value in keys(list(self._constants), self._seed, self.step).items():
+            self._constants[name].fill_(value)
+        batch = self._batches.at(self.step)[0]
+        train = self._problem.train
+        with torch.random.fork_rng(devices=[]):  # noise that is not keyed: by seed and step, too
+            torch.manual_seed(derive(self._seed, "noise", self.step))
+            output = self._model(train.inputs[batch])
+        return self._problem.recipe.cost(output, train.targets[batch])
+
+    def first_cost(self) -> Tensor:
+        """The cost of the next minibatch."""
+        saved = {name: value.clone() for name, value in self._constants.items()}
+        cost = self._cost().detach()
+        for name, value in saved.items():
+            self._constants[name].copy_(value)
+        return cost
+
+    @torch.no_grad()
+    def evaluate(self, split: Split) -> list[Tensor]:
+        """Cost and metric on a split, 0-D each."""
+        kept = [p.detach().clone() for p in self._params]
+        for param, weight, state in zip(self._params, self._weights, self._states, strict=True):
+            param.copy_(self._rule.output(weight, state, self._hyper))
+        self._model.eval()
+        recipe = self._problem.recipe
+        values = mean_over(split, self._model, (recipe.cost, recipe.measure), members=False)
+        self._model.train()
+        for param, value in zip(self._params, kept, strict=True):
+            param.copy_(value)
+        return values
+
+    def snapshot(self) -> dict[str, Any]:
+        """Where the member stands, to continue from."""
+        return {
+            "weights": [weight.clone() for weight in self._weights],
+            "buffers": {name: value.clone() for name, value in self._constants.items()},
+            "state": self._states,
+        }
