@@ -28,7 +28,7 @@ import scipy
 from numpy.typing import NDArray
 from scipy import stats
 
-from ravine.compare.statistics import LOOKS, STOP_LEVEL, interval, p_best, student_weights
+from ravine.comparison.statistics import LOOKS, STOP_LEVEL, interval, p_best, student_weights
 
 Array = NDArray[np.float64]
 Weights = Callable[[int, int, np.random.Generator], Array]

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ravine import recipes, report, rules
-from ravine.compare import search, verdict
-from ravine.compare.compare import SELECTION_SEEDS, Comparison, seeds_of
-from ravine.compare.identity import environment, same_or_refuse
-from ravine.compare.progress import Progress
-from ravine.compare.records import Settings, Study, Verdict
-from ravine.compare.store import Store
+from ravine.comparison import search, verdict
+from ravine.comparison.identity import environment, same_or_refuse
+from ravine.comparison.progress import Progress
+from ravine.comparison.protocol import SELECTION_SEEDS, Comparison, seeds_of
+from ravine.comparison.records import Settings, Study, Verdict
+from ravine.comparison.store import Store
 from ravine.errors import SettingError
-from ravine.recipes import Problem, Recipe
+from ravine.recipes import Problem, Recipe, find
 from ravine.rules import Rule
-from ravine.train.choose import choose
-from ravine.train.lane import Lane, Member
-from ravine.train.population import PopulationLane
-from ravine.train.records import Run, Trial
-from ravine.train.serial import SerialLane
+from ravine.training.choose import choose, make_lane
+from ravine.training.lane import Lane, Member
+from ravine.training.records import Run, Trial
+from ravine.training.serial import SerialLane
 
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
 """Compared where the user names none."""
@@ -61,14 +59,13 @@ def compare(
     Raises:
         InputError: something that was given cannot be used; the message says what to change.
     """
-    problem = recipes.load(recipes.find(recipe), steps=steps, epochs=epochs)
-    recipes.check(problem)
+    problem = _loaded(recipe, steps, epochs)
     chosen = resolve(optimizers)
     if len(chosen) < 2:
         raise SettingError(f"--optimizers names {len(chosen)}; expected at least two to compare")
     if seed < 0:
         raise SettingError(f"--seed {seed}; expected a whole number from 0 on")
-    folder = Path(out) if out is not None else Path("runs") / problem.recipe.name
+    folder = folder_of(problem.recipe, out)
     store = Store(folder)
     try:
         settings = Settings(tuple(chosen), problem.steps, seed)
@@ -80,6 +77,17 @@ def compare(
         return write(store).verdict
     finally:
         store.close()
+
+
+def folder_of(recipe: Recipe, out: str | Path | None) -> Path:
+    """The run folder: what was asked for, or runs/<recipe>."""
+    return Path("runs") / recipe.name if out is None else Path(out)
+
+
+def _loaded(recipe: AnyRecipe, steps: int | None, epochs: int | None) -> Problem:
+    problem = recipes.load(find(recipe), steps=steps, epochs=epochs)
+    recipes.check(problem)
+    return problem
 
 
 def write(store: Store) -> Study:
@@ -128,7 +136,7 @@ def _lane(
         choice = choose(problem, chosen, trials, asked, capacity, work)
         stored = {
             "name": choice.lane.name,
-            "compiled": isinstance(choice.lane, PopulationLane) and choice.lane.compiled,
+            "compiled": choice.lane.compiled,
             "asked": asked,
         }
         about = {"lane": f"{choice.lane.title}: {choice.reason}", **environment(command)}
@@ -142,9 +150,7 @@ def _lane(
             f"{store.folder} was begun in lane {stored['name']}, this command says --lane {asked}; "
             f"type --lane {stored['name']}, or choose another --out"
         )
-    if stored["name"] == SerialLane.name:
-        return SerialLane(problem, chosen)
-    return PopulationLane(problem, chosen, capacity, compiled=stored["compiled"])
+    return make_lane(stored["name"], stored["compiled"], problem, chosen, capacity)
 
 
 def _sample(chosen: Mapping[str, Rule], settings: Settings) -> list[Trial]:
@@ -180,14 +186,6 @@ def _problem_facts(
     }
 
 
-@dataclass(frozen=True)
-class Training:
-    """One training: its run, and how it was measured."""
-
-    run: Run
-    metric: str
-
-
 def train(
     recipe: AnyRecipe,
     optimizer: str | Rule,
@@ -197,7 +195,7 @@ def train(
     steps: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Training:
+) -> tuple[Run, str]:
     """Train a recipe once with one optimizer.
 
     Args:
@@ -205,17 +203,21 @@ def train(
         optimizer: a name or a rule.
         lr: the learning rate; the optimizer's default if None.
         progress: hears what happens.
+
+    Returns:
+        the run, and the name of its metric.
     """
-    problem = recipes.load(recipes.find(recipe), steps=steps, epochs=epochs)
-    recipes.check(problem)
+    problem = _loaded(recipe, steps, epochs)
     chosen = resolve([optimizer])
     ((name, rule),) = chosen.items()
     rate = rule.defaults["lr"] if lr is None else lr
     if not rate > 0 or not math.isfinite(rate):
-        raise SettingError(f"--lr {rate:g}; expected a number above 0, e.g. {rule.defaults['lr']:g}")
+        raise SettingError(
+            f"--lr {rate:g}; expected a number above 0, e.g. {rule.defaults['lr']:g}"
+        )
     progress = progress or Progress()
     member = Member.new(Trial(name, {**rule.defaults, "lr": rate}, seed))
     progress.stage(f"{rule.title}, learning rate {rate:g}", problem.steps)
     lane = SerialLane(problem, chosen)
     (trained,) = lane.train([member], problem.steps, progress.tick)
-    return Training(trained.run, problem.recipe.metric_name)
+    return trained.run, problem.recipe.metric_name

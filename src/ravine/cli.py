@@ -7,7 +7,6 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from importlib.metadata import version
 
 from ravine.errors import RavineError
@@ -19,7 +18,9 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 on bad input, 130 on Ctrl-C."""
     arguments = _parser().parse_args(argv)
-    warnings.showwarning = lambda message, *_, **__: print(f"ravine: warning: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_, **__: print(
+        f"ravine: warning: {message}", file=sys.stderr
+    )
     try:
         command: Callable[[argparse.Namespace], None] = arguments.run
         command(arguments)
@@ -27,7 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ravine: error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("\nravine: stopped; all that finished is kept. The same command continues.", file=sys.stderr)
+        print(
+            "\nravine: stopped; all that finished is kept. The same command continues.",
+            file=sys.stderr,
+        )
         return INTERRUPTED
     return 0
 
@@ -36,7 +40,9 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, like all others."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        self.exit(BAD_INPUT, f"ravine: error: {message}; `{self.prog} --help` shows what can be typed\n")
+        self.exit(
+            BAD_INPUT, f"ravine: error: {message}; `{self.prog} --help` shows what can be typed\n"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
     compare = commands.add_parser(
         "compare",
         help="find the best optimizer and learning rate for a recipe",
@@ -72,12 +78,11 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     compare.set_defaults(run=_compare)
 
 
-def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     train = commands.add_parser("train", help="train a recipe once")
     _add_recipe(train)
     train.add_argument("--optimizer", required=True, metavar="NAME")
     train.add_argument("--lr", type=float, metavar="X", help="learning rate (default: its own)")
-    train.add_argument("--json", action="store_true", help="print the curve as JSON")
     train.set_defaults(run=_train)
 
 
@@ -90,29 +95,33 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from ravine import api, screen
-    from ravine.report.facts import answer
+    from ravine import api, recipes, screen
+    from ravine.report import answer
 
-    names = arguments.optimizers.split(",") if arguments.optimizers is not None else api.OPTIMIZERS
-    with _shown(screen.shown) as progress:
+    names = api.OPTIMIZERS
+    if arguments.optimizers is not None:
+        names = tuple(name.strip() for name in arguments.optimizers.split(","))
+    recipe = recipes.find(arguments.recipe)
+    folder = api.folder_of(recipe, arguments.out)
+    with screen.shown() as progress:
         verdict = api.compare(
-            arguments.recipe,
-            [name.strip() for name in names],
-            arguments.out,
+            recipe,
+            names,
+            folder,
             epochs=arguments.epochs,
             steps=arguments.steps,
             seed=arguments.seed,
             lane=arguments.lane,
             progress=progress,
         )
-    screen.print_verdict(verdict, answer(verdict), api.folder_of(arguments.recipe, arguments.out))
+    screen.print_verdict(verdict, answer(verdict), folder)
 
 
 def _train(arguments: argparse.Namespace) -> None:
     from ravine import api, screen
 
-    with _shown(screen.shown) as progress:
-        training = api.train(
+    with screen.shown() as progress:
+        run, metric = api.train(
             arguments.recipe,
             arguments.optimizer,
             arguments.lr,
@@ -121,11 +130,46 @@ def _train(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             progress=progress,
         )
+    screen.print_training(run, metric)
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from ravine import api
+
+    print(api.rewrite_report(arguments.folder))
+
+
+def _optimizers(arguments: argparse.Namespace) -> None:
+    from ravine import rules, screen
+
+    found = [rules.get(name) for name in rules.REGISTRY]
     if arguments.json:
-        print(json.dumps(training.as_json(), indent=2))
+        listed = [
+            {
+                "name": rule.name,
+                "title": rule.title,
+                "defaults": dict(rule.defaults),
+                "granularity": rule.granularity,
+                "source": rule.source,
+            }
+            for rule in found
+        ]
+        print(json.dumps(listed, indent=2))
     else:
-        screen.print_training(training)
+        screen.print_table(
+            ("name", "lr", "source"),
+            [(rule.name, f"{rule.defaults['lr']:g}", rule.source) for rule in found],
+        )
 
 
-def _shown[T](shown: Callable[[], AbstractContextManager[T]]) -> AbstractContextManager[T]:
-    return shown()
+def _recipes(arguments: argparse.Namespace) -> None:
+    from ravine import recipes, screen
+
+    listed = [
+        {"name": name, "about": (build.__doc__ or "").strip().splitlines()[0]}
+        for name, build in recipes.BUILT_IN.items()
+    ]
+    if arguments.json:
+        print(json.dumps(listed, indent=2))
+    else:
+        screen.print_table(("name", "about"), [(r["name"], r["about"]) for r in listed])

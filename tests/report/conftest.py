@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from ravine.compare.records import Arm, Interval, RateScore, Settings, Study, Verdict
-from ravine.train.records import Point, Run, Trial
+from ravine.comparison.records import Arm, Interval, RateScore, Settings, Study, Verdict
+from ravine.training.records import Point, Run, Trial
 
 STEPS, RUNGS = 2700, (300, 900, 2700)
 
@@ -232,3 +232,29 @@ def study() -> Study:
 def new_study() -> Callable[..., Study]:
     """The factory itself, for other shapes of studies."""
     return make_study
+
+
+HOSTILE = "</script><img src=x onerror=\"document.title='taken'\">&amp;$title<b>"
+
+
+def hostile(study: Study) -> Study:
+    """The study with hostile text wherever a user's recipe or machine can put some."""
+    verdict = study.verdict
+    first = replace(verdict.arms[0], title=HOSTILE)
+    return replace(
+        study,
+        verdict=replace(
+            verdict,
+            recipe=HOSTILE,
+            metric=HOSTILE,
+            arms=(first, *verdict.arms[1:]),
+            warnings=(HOSTILE,),
+            environment={HOSTILE: HOSTILE, "command": HOSTILE},
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def hostile_study() -> Study:
+    """Two optimizers, one of which has a name that would take over a careless page."""
+    return hostile(make_study(arms=2, finals=2))

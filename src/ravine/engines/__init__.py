@@ -1,1 +1,1 @@
-
+"""Run a rule: one parameter after the other, or for a whole population."""

@@ -32,8 +32,8 @@ class Compiled:
     _warned = False
 
     def __init__(self, function: Function, example: tuple[Any, ...], dynamic: bool):
-        mode = "symbolic" if dynamic else "real"
-        self._graph: Function = make_fx(function, tracing_mode=mode)(*example)
+        trace = make_fx(function, tracing_mode="symbolic" if dynamic else "real")
+        self._graph: Function = trace(*example)
         self._call: Function = torch.compile(self._graph, dynamic=dynamic)
         self._proven = False
 

@@ -38,7 +38,9 @@ class PopulationEngine:
         state: State | None = None,
     ):
         if rule.granularity != "elementwise":
-            raise LaneError(f"{rule.name} works on whole {rule.granularity}s, not on single elements")
+            raise LaneError(
+                f"{rule.name} works on whole {rule.granularity}s, not on single elements"
+            )
         self._rule = rule
         self._hyper = {
             name: torch.tensor([[h[name]] for h in hyper], dtype=points.dtype, device=points.device)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from ravine.engines import eager
+from ravine.errors import InputError
 from ravine.optim._checks import check_engine, check_group
 from ravine.rules import Hyper, Rule, State, at_param
 from ravine.rules._parts import zeros_and_step
@@ -57,7 +58,8 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
             What the closure returned; None without one.
 
         Raises:
-            RuntimeError: in eval mode, where the gradient was not taken at the probe.
+            InputError: in eval mode, where the gradient was not taken at the probe.
+        SettingError: a gradient is sparse.
         """
         self._refuse_in_eval_mode()
         loss = None
@@ -127,7 +129,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
 
     def _refuse_in_eval_mode(self) -> None:
         if not all(group.get("train_mode", True) for group in self.param_groups):
-            raise RuntimeError(
+            raise InputError(
                 f"{type(self).__name__}.step() came in eval mode, in which the parameters are the "
                 "weights to evaluate and not the point to take gradients at: call "
                 "optimizer.train() before the forward pass."

@@ -4,4 +4,14 @@ from ravine.recipes.check import build_model, check
 from ravine.recipes.loading import BUILT_IN, find
 from ravine.recipes.recipe import Measure, Problem, Recipe, Split, load
 
-__all__ = ["BUILT_IN", "Measure", "Problem", "Recipe", "Split", "build_model", "check", "find", "load"]
+__all__ = [
+    "BUILT_IN",
+    "Measure",
+    "Problem",
+    "Recipe",
+    "Split",
+    "build_model",
+    "check",
+    "find",
+    "load",
+]

@@ -25,7 +25,9 @@ def check(problem: Problem) -> None:
             not a finite 0-D number at the start.
     """
     model = _built(problem)
-    inputs, targets = (t[: problem.batch_size] for t in (problem.train.inputs, problem.train.targets))
+    inputs, targets = (
+        t[: problem.batch_size] for t in (problem.train.inputs, problem.train.targets)
+    )
     try:
         output = model(inputs)
     except Exception as error:
@@ -69,7 +71,9 @@ def _measured(measure: Measure, kind: str, output: Tensor, targets: Tensor) -> T
             "the mean over the examples, e.g. reduction='mean'"
         )
     if not value.isfinite():
-        raise RecipeError(f"the {kind} is {value.item()} before any training; expected a finite number")
+        raise RecipeError(
+            f"the {kind} is {value.item()} before any training; expected a finite number"
+        )
     return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,8 +39,8 @@ def digits() -> tuple[Pair, Pair, Pair]:
     mean, std = train_x.mean(axis=0), train_x.std(axis=0)
     std[std == 0] = 1
 
-    def pair(x: object, y: object) -> Pair:
-        return torch.tensor((x - mean) / std, dtype=torch.float32), torch.tensor(y)  # type: ignore[operator]
+    def pair(x: Any, y: Any) -> Pair:
+        return torch.tensor((x - mean) / std, dtype=torch.float32), torch.tensor(y)
 
     return pair(train_x, train_y), pair(validation_x, validation_y), pair(test_x, test_y)
 

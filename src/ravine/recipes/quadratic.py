@@ -34,7 +34,7 @@ class Displacement(nn.Module):
 def hessian(dimensions: int = DIMENSIONS, condition: float = CONDITION) -> Tensor:
     """H, [dimensions, dimensions]: eigenvalues evenly spaced on a log scale from 1 to 1/condition."""
     noise = torch.randn(dimensions, dimensions, generator=generator("quadratic", "rotation"))
-    rotation, _ = torch.linalg.qr(noise)
+    rotation: Tensor = torch.linalg.qr(noise).Q
     eigenvalues = torch.logspace(0, -torch.log10(torch.tensor(condition)).item(), dimensions)
     return rotation @ torch.diag(eigenvalues) @ rotation.T
 

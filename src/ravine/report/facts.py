@@ -1,6 +1,6 @@
 """What a report says, before anything is drawn: a study becomes typed facts, words included.
 
-Pure. `facts(study)` is the door. Every figure and table has one record with a `Caption`: the
+Pure. `facts_of(study)` is the door. Every figure and table has one record with a `Caption`: the
 takeaway that serves as its title, how to read it, and a description for those who cannot see it.
 """
 
@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeGuard
 
-from ravine.compare.records import Arm, RateScore, Study, Verdict
+from ravine.comparison.records import Arm, RateScore, Study, Verdict
 from ravine.report import words
 from ravine.report.axes import Axis, linear_axis, log_axis, outcome_axis
 from ravine.report.method import method
@@ -33,13 +33,13 @@ from ravine.report.records import (
     SummaryRow,
 )
 from ravine.report.words import Metric
-from ravine.train.records import Point, Run
+from ravine.training.records import Point, Run
 
 ONLY_NEAR = 0.25
 """A band of good learning rates narrower than this many decades is a single rate."""
 
 
-def facts(study: Study) -> Facts:
+def facts_of(study: Study) -> Facts:
     """Turn a study into all that its report says."""
     verdict = study.verdict
     return Facts(
@@ -79,7 +79,7 @@ def answer(verdict: Verdict) -> str:
 def _winner(verdict: Verdict, arm: Arm) -> str:
     metric = metric_of(verdict)
     result = f"{metric.label} on fresh seeds is {metric.interval(arm.validation)}"
-    use = f"{arm.title} with {words.hyper(arm.hyper)}: its {result}"
+    use = f"{arm.title} with learning rate {words.number(arm.lr)}: its {result}"
     if len(verdict.arms) == 1:
         return f"{use}; no other optimizer was compared with it."
     rivals = f"the best of {len(verdict.arms)} optimizers with {words.p_is(arm.p_best)}"
@@ -87,7 +87,7 @@ def _winner(verdict: Verdict, arm: Arm) -> str:
 
 
 def _tie(best: Sequence[Arm], behind: Sequence[Arm], seeds: str) -> str:
-    names = words.listing([_with_setting(arm) for arm in best], most=6)
+    names = words.listing([f"{arm.title} (lr {words.number(arm.lr)})" for arm in best], most=6)
     either = "either" if len(best) == 2 else "any of them"
     if not behind:
         names = f"{'both' if len(best) == 2 else f'all {len(best)}'} optimizers, {names},"
@@ -98,10 +98,6 @@ def _tie(best: Sequence[Arm], behind: Sequence[Arm], seeds: str) -> str:
         return text
     verb = "is" if len(behind) == 1 else "are"
     return f"{text} {words.listing([arm.title for arm in behind], most=6)} {verb} behind."
-
-
-def _with_setting(arm: Arm) -> str:
-    return f"{arm.title} ({words.hyper(arm.hyper).replace('learning rate', 'lr', 1)})"
 
 
 # --- common parts ---------------------------------------------------------------------------------
@@ -263,10 +259,9 @@ def _rates_reading(study: Study, beyond: bool) -> str:
 
 
 def _first_rung(study: Study) -> int:
-    """Steps of the first rung: the smallest budget that any rate was stopped at."""
-    third = study.settings.steps / 9
-    steps = [s.steps for arm in study.verdict.arms for s in arm.rates if s.status == "dropped"]
-    return min([*steps, max(1, round(third))])
+    """Steps of the first rung: what the first rates were stopped at, by protocol a ninth of T."""
+    stopped = (s.steps for arm in study.verdict.arms for s in arm.rates if s.status == "dropped")
+    return min(stopped, default=max(1, round(study.settings.steps / 9)))
 
 
 def _rates_alt(verdict: Verdict) -> str:
@@ -318,23 +313,18 @@ def _lines(study: Study, of: Callable[[Point], float], maximize: bool) -> tuple[
 
 def _line(key: Key, runs: Sequence[Run], of: Callable[[Point], float], worst: float) -> Line:
     steps = tuple(sorted({point.step for run in runs for point in run.curve}))
-    columns = [_column(runs, step, of, worst) for step in steps]
+    rows = [_outcomes(run, steps, of, worst) for run in runs]
+    columns = [[v for v in column if v is not None] for column in zip(*rows, strict=True)]
     low, middle, high = (tuple(quantile(c, q) for c in columns) for q in (0.25, 0.5, 0.75))
     return Line(key, steps, middle, low, high, len(runs))
 
 
-def _column(
-    runs: Sequence[Run], step: int, of: Callable[[Point], float], worst: float
-) -> list[float]:
-    """The values of all runs at one step; the worst for those that diverged by then."""
-    values = []
-    for run in runs:
-        broken = run.diverged_at
-        if broken is not None and step >= broken:
-            values.append(worst)
-        else:
-            values += [of(point) for point in run.curve if point.step == step]
-    return values
+def _outcomes(
+    run: Run, steps: Sequence[int], of: Callable[[Point], float], worst: float
+) -> list[float | None]:
+    """The run's value at each step; the worst from where it diverged, None where not evaluated."""
+    values, broken = {point.step: of(point) for point in run.curve}, run.diverged_at
+    return [worst if broken is not None and s >= broken else values.get(s) for s in steps]
 
 
 def quantile(values: Iterable[float], q: float) -> float:
@@ -376,6 +366,8 @@ def _curves_caption(
         f"Line: median over the fresh seeds; band: the middle half of them; {better} is better. "
         "Press a name to hide or show it."
     )
+    if not all(math.isfinite(value) for line in lines for value in line.middle):
+        reading += " A line stops where most seeds diverged."
     ends = "; ".join(f"{line.key.title} {text(line.middle[-1])}" for line in lines)
     alt = f"{name.capitalize()} against gradient steps. At the end: {ends}."
     return Caption(_curves_title(study, lines, name, maximize, text), reading, alt)
@@ -547,7 +539,7 @@ def divergence(study: Study) -> Divergence:
 
 def _divergence_title(totals: dict[str, int], trials: int) -> str:
     if not totals:
-        return f"None of the {words.plural(trials, 'trial')} diverged."
+        return f"None of {words.plural(trials, 'trial')} diverged."
     who = [f"{name} {n}" for name, n in sorted(totals.items(), key=lambda item: -item[1])]
     n = sum(totals.values())
     return f"{n} of {words.plural(trials, 'trial')} diverged: {words.listing(who, most=6)}."

@@ -177,10 +177,11 @@ def _band(line: Line, y: Axis) -> go.Scatter:
 
 
 def _pieces(line: Line) -> Iterator[list[tuple[int, float, float]]]:
-    """Cut the band where the median itself is lost: there is nothing to draw it around."""
+    """The band, without its infinite side, in pieces where the median itself is lost."""
     piece: list[tuple[int, float, float]] = []
     for step, low, middle, high in zip(line.steps, line.low, line.middle, line.high, strict=True):
         if math.isfinite(middle):
+            low, high = (end if math.isfinite(end) else middle for end in (low, high))
             piece.append((step, low, high))
         elif piece:
             yield piece

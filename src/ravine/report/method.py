@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ravine.compare.records import Study
+from ravine.comparison.records import Study
 from ravine.report import words
 from ravine.report.words import Metric
 
@@ -47,13 +47,15 @@ def method(study: Study, metric: Metric) -> tuple[tuple[str, str], ...]:
         ),
         (
             "What is the band of good learning rates?",
-            "The rates around the chosen one that did about as well. A wide band means that a "
-            "rough guess is good enough on a similar task.",
+            "The rates around the chosen one that did nearly as well after a ninth of the steps, "
+            "when all had the same budget. A wide band means that a rough guess is good enough on "
+            "a similar task.",
         ),
         (
             "What is the target?",
             f"A validation {metric.label} of {target}. Steps and seconds count until a "
-            "training first gets there; time spent on evaluation does not count.",
+            "training first gets there; time spent on evaluation does not count. Where the recipe "
+            "names no target, it is the median of the optimizers' final results.",
         ),
         (
             "What about the test data?",

@@ -17,8 +17,8 @@ from string import Template
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from ravine.compare.records import Study
-from ravine.report.facts import facts
+from ravine.comparison.records import Study
+from ravine.report.facts import facts_of
 from ravine.report.figures import curves_figure, look, race_figure, rank_figure, rate_figure
 from ravine.report.records import (
     Caption,
@@ -37,7 +37,7 @@ from ravine.report.words import probability
 
 def render(study: Study) -> str:
     """Return the report of a study: one HTML page, self-contained."""
-    return _page(facts(study))
+    return _page(facts_of(study))
 
 
 def write(study: Study, path: str | os.PathLike[str]) -> Path:
@@ -98,6 +98,7 @@ class _Figures:
         )
 
     def json(self) -> str:
+        """All figures, safe inside a script element whatever Plotly escapes by itself."""
         return f"[{','.join(self._drawn)}]".replace("<", "\\u003c")
 
 
@@ -125,8 +126,8 @@ def _summary(fact: Facts) -> str:
     heads = [
         ("Optimizer", ""),
         ("Learning rate", "chosen"),
-        (f"Validation {fact.metric}", "mean, 95% interval"),
-        *([(f"Test {fact.metric}", "mean, 95% interval")] if test else []),
+        (f"Validation {fact.metric}", "95% interval"),
+        *([(f"Test {fact.metric}", "95% interval")] if test else []),
         ("P(best)", ""),
         ("Steps to target", "median"),
         ("Time to target", "median"),
@@ -134,7 +135,8 @@ def _summary(fact: Facts) -> str:
         ("Diverged", "trials"),
     ]
     head = "".join(f'<th scope="col">{escape(name)}{_small(note)}</th>' for name, note in heads)
-    body = "".join(_summary_row(row, test) for row in fact.summary)
+    badge = "best" if sum(row.best for row in fact.summary) == 1 else "tied"
+    body = "".join(_summary_row(row, test, badge) for row in fact.summary)
     return f"""<section id="summary" aria-labelledby="summary-title">
 <p class="topic">Overview</p>
 <h2 id="summary-title">All optimizers, best first</h2>
@@ -142,8 +144,8 @@ def _summary(fact: Facts) -> str:
 </section>"""
 
 
-def _summary_row(row: SummaryRow, test: bool) -> str:
-    badge = '<span class="badge">best</span>' if row.best else ""
+def _summary_row(row: SummaryRow, test: bool, badge: str) -> str:
+    badge = f'<span class="badge">{badge}</span>' if row.best else ""
     cells = [
         f"<b>{escape(row.validation)}</b>{_small(row.validation_interval)}",
         *([f"{escape(row.test) or '–'}{_small(row.test_interval)}"] if test else []),
@@ -282,8 +284,10 @@ def _environment(environment: Sequence[tuple[str, str]], command: str | None) ->
 
 
 def _unbroken(text: str) -> str:
-    """Keep intervals and probabilities on one line."""
-    return re.sub(r"\[[^] ]+ [^] ]+\]|P (=|&[lg]t;) ", lambda m: m[0].replace(" ", "&nbsp;"), text)
+    """Keep intervals, probabilities and settings on one line."""
+    return re.sub(
+        r"\[[^] ]+ [^] ]+\]|P (=|&[lg]t;) |\(lr ", lambda m: m[0].replace(" ", "&nbsp;"), text
+    )
 
 
 def _small(text: str) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ravine.compare.records import Interval
+from ravine.comparison.records import Interval
 
 
 def number(x: float, digits: int = 3) -> str:
@@ -90,10 +90,15 @@ def plural(n: int, noun: str) -> str:
 
 
 def hyper(values: Mapping[str, float]) -> str:
-    """Print hyperparameters in words: "learning rate 0.001, momentum 0.9"."""
+    """Print hyperparameters in words, the learning rate first.
+
+    >>> hyper({"eps": 1e-8, "lr": 0.001, "weight_decay": 0.01})
+    'learning rate 0.001, eps 1e-8, weight decay 0.01'
+    """
+    names = sorted(values, key=lambda name: name != "lr")
     return ", ".join(
-        f"{'learning rate' if name == 'lr' else name.replace('_', ' ')} {number(value)}"
-        for name, value in values.items()
+        f"{'learning rate' if name == 'lr' else name.replace('_', ' ')} {number(values[name])}"
+        for name in names
     )
 
 
@@ -122,27 +127,27 @@ class Metric:
 
     def value(self, x: float) -> str:
         """Print a mean."""
-        return "diverged" if not math.isfinite(x) else self._fixed(x, unit=True)
+        return "diverged" if not math.isfinite(x) else self._fixed(x)
 
     def interval(self, interval: Interval) -> str:
         """Print "2.1% [1.8%, 2.4%]"."""
-        if not math.isfinite(interval.mean):
-            return "diverged"
-        return f"{self.value(interval.mean)} {self.bounds(interval)}"
+        return f"{self.value(interval.mean)} {self.bounds(interval)}".rstrip()
 
     def bounds(self, interval: Interval) -> str:
-        """Print "[1.8%, 2.4%]"."""
-        return f"[{self._fixed(interval.lo, unit=True)}, {self._fixed(interval.hi, unit=True)}]"
+        """Print "[1.8%, 2.4%]"; nothing around a mean that is not finite."""
+        if not math.isfinite(interval.mean):
+            return ""
+        return f"[{self._fixed(interval.lo)}, {self._fixed(interval.hi)}]"
 
     def tick(self, x: float) -> str:
         """Print a value as short as it goes, for an axis or a target."""
         return f"{number(100 * x)}%" if self.percent else number(x)
 
-    def _fixed(self, x: float, unit: bool) -> str:
+    def _fixed(self, x: float) -> str:
         if not math.isfinite(x):
             return number(x)
         scaled = 100 * x if self.percent else x
-        return f"{scaled:,.{self.decimals}f}" + ("%" if self.percent and unit else "")
+        return f"{scaled:,.{self.decimals}f}" + ("%" if self.percent else "")
 
 
 def metric_of(name: str, maximize: bool, intervals: Sequence[Interval]) -> Metric:

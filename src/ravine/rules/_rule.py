@@ -18,7 +18,7 @@ Hyper = Mapping[str, Tensor]
 """Hyperparameters as tensors: 0-D for one run, [members, 1, ...] for a population.
 
 0-D tensors may be float64 whatever the parameter is: they never widen a parameter that has an axis.
-Tensors with axes do, so a population gives them in the parameter's dtype.
+Tensors with axes do, so a population gives them, and its counts, in the parameter's dtype.
 """
 
 Granularity = Literal["elementwise", "tensor", "matrix"]

@@ -25,8 +25,8 @@ def momentum(lr: float = 1e-3, momentum: float = 0.9) -> Rule:
             are common.
 
     State: velocity (v), shaped like the parameter.
-    Source: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964,
-        equation 9; written with a velocity by Sutskever et al. 2013, equations 1-2.
+    Source: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964;
+        written with a velocity by Sutskever et al. 2013, equations 1-2.
     """
     return Rule(
         name="momentum",
@@ -34,7 +34,7 @@ def momentum(lr: float = 1e-3, momentum: float = 0.9) -> Rule:
         defaults={"lr": lr, "momentum": momentum},
         init=zeros("velocity"),
         update=_roll,
-        source="Polyak 1964, equation 9; Sutskever et al. 2013, equations 1-2",
+        source="Polyak 1964; Sutskever et al. 2013, equations 1-2",
     )
 
 
@@ -100,7 +100,7 @@ def nesterov_buffer(lr: float = 1e-3, momentum: float = 0.9) -> Rule:
         lr: ε, step size. momentum: μ, how much of the buffer is kept.
 
     State: momentum_buffer (b), shaped like the parameter.
-    Source: Bengio et al., "Advances in optimizing recurrent networks", 2013, equations 6-7;
+    Source: Bengio et al., "Advances in optimizing recurrent networks", 2013, section 3.5;
         torch.optim.SGD(nesterov=True).
     """
     return Rule(
@@ -109,7 +109,7 @@ def nesterov_buffer(lr: float = 1e-3, momentum: float = 0.9) -> Rule:
         defaults={"lr": lr, "momentum": momentum},
         init=zeros("momentum_buffer"),
         update=_nesterov_buffer,
-        source="Bengio et al. 2013, equations 6-7",
+        source="Bengio et al. 2013, section 3.5",
     )
 
 

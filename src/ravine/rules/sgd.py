@@ -17,7 +17,8 @@ def sgd(lr: float = 1e-3) -> Rule:
         lr: ε, step size. Keras's default is 1e-2, torch's 1e-3.
 
     State: none.
-    Source: Robbins & Monro, "A Stochastic Approximation Method", 1951, equation 6.
+    Source: Robbins & Monro, "A Stochastic Approximation Method", 1951; Goodfellow, Bengio &
+        Courville, "Deep Learning", 2016, algorithm 8.1.
     """
     return Rule(
         name="sgd",
@@ -25,7 +26,7 @@ def sgd(lr: float = 1e-3) -> Rule:
         defaults={"lr": lr},
         init=no_state,
         update=_update,
-        source="Robbins & Monro 1951, equation 6",
+        source="Robbins & Monro 1951; Goodfellow et al. 2016, algorithm 8.1",
     )
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ravine.compare import statistics
-from ravine.compare.compare import final_scores, rung_steps, score
-from ravine.compare.records import Arm, Interval, RateScore, Settings, Study, Verdict
-from ravine.compare.search import RUNGS, WORST
-from ravine.compare.store import Store
+from ravine.comparison import statistics
+from ravine.comparison.protocol import final_scores, rung_steps, score
+from ravine.comparison.records import Arm, Interval, RateScore, Settings, Study, Verdict
+from ravine.comparison.search import RUNGS, WORST
+from ravine.comparison.store import Store
 from ravine.errors import FolderError
-from ravine.train.records import Run
+from ravine.training.records import Run
 
 FILE = "verdict.json"
 
@@ -50,6 +50,10 @@ def conclude(store: Store) -> Study:
     p_best = statistics.p_best(draws)
     beats = statistics.p_beats(draws)
     ranks = statistics.mean_ranks(scores)
+    rates = {
+        name: _rates(_runs_of(name, selection), outcome["chosen"][name], settings, sign)
+        for name in names
+    }
     arms = [
         Arm(
             optimizer=name,
@@ -60,8 +64,10 @@ def conclude(store: Store) -> Study:
             validation=_signed(statistics.interval(scores[i]), sign),
             test=_test(_runs_of(name, final), sign),
             rank=statistics.interval(ranks[i]),
-            **_to_target(_runs_of(name, final), sign, target, facts["step_seconds"][name]),
-            **_rates(_runs_of(name, selection), outcome["chosen"][name], settings, sign, baseline),
+            steps_to_target=(steps := _to_target(_runs_of(name, final), sign, target)),
+            seconds_to_target=steps * facts["step_seconds"][name],
+            lr_band=_band(rates[name], outcome["chosen"][name], sign, baseline),
+            rates=rates[name],
             diverged=sum(
                 run.diverged_at is not None for run in _runs_of(name, [*selection, *final])
             ),
@@ -99,29 +105,25 @@ def _test(runs: Sequence[Run], sign: int) -> Interval | None:
     return _signed(statistics.interval(healthy), sign) if healthy else None
 
 
-def _to_target(
-    runs: Sequence[Run], sign: int, target: float, step_seconds: float
-) -> dict[str, float]:
+def _to_target(runs: Sequence[Run], sign: int, target: float) -> float:
+    """Median over seeds of the first evaluated step at the target; infinite for a miss."""
     steps = statistics.steps_to_target(
         [[point.step for point in run.curve] for run in runs],
         [[sign * point.validation_metric for point in run.curve] for run in runs],
         sign * target,
     )
-    median = statistics.median(steps)
-    return {"steps_to_target": median, "seconds_to_target": median * step_seconds}
+    return statistics.median(steps)
 
 
 def _rates(
-    runs: Sequence[Run], chosen: float, settings: Settings, sign: int, baseline: float
-) -> dict[str, Any]:
-    """The `rates` and `lr_band` of an arm. The band compares all rates after the first rung."""
+    runs: Sequence[Run], chosen: float, settings: Settings, sign: int
+) -> tuple[RateScore, ...]:
+    """Every learning rate of an arm, ascending."""
     first_rung = rung_steps(settings.steps, RUNGS[0])
     by_rate = {lr: [r for r in runs if r.trial.lr == lr] for lr in {r.trial.lr for r in runs}}
     scores = []
     for lr in sorted(by_rate):
-        last, early = (
-            score(by_rate[lr], sign < 0, until)[0] for until in (None, first_rung)
-        )
+        last, early = (score(by_rate[lr], sign < 0, until)[0] for until in (None, first_rung))
         steps = by_rate[lr][0].curve[-1].step
         status = "survived" if steps == settings.steps else "dropped"
         if last == WORST[0]:
@@ -129,17 +131,18 @@ def _rates(
         elif lr == chosen:
             status = "chosen"
         scores.append(RateScore(lr, _finite(sign * last), _finite(sign * early), steps, status))
-    band = statistics.good_band(
-        [rate.lr for rate in scores],
-        [
-            None if rate.early is None or rate.validation is None else sign * rate.early
-            for rate in scores
-        ],
-        chosen,
-        sign * baseline,
-        GOOD,
-    )
-    return {"rates": tuple(scores), "lr_band": band}
+    return tuple(scores)
+
+
+def _band(
+    rates: Sequence[RateScore], chosen: float, sign: int, baseline: float
+) -> tuple[float, float]:
+    """The good learning rates around the chosen one, all compared after the first rung."""
+    early = [
+        None if rate.early is None or rate.validation is None else sign * rate.early
+        for rate in rates
+    ]
+    return statistics.good_band([r.lr for r in rates], early, chosen, sign * baseline, GOOD)
 
 
 def _finite(value: float) -> float | None:
@@ -183,8 +186,12 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
                 "seconds_to_target": _finite(arm.seconds_to_target),
                 "lr_band": list(arm.lr_band),
                 "lrs": [
-                    {"lr": rate.lr, "validation": rate.validation, "steps": rate.steps,
-                     "status": rate.status}
+                    {
+                        "lr": rate.lr,
+                        "validation": rate.validation,
+                        "steps": rate.steps,
+                        "status": rate.status,
+                    }
                     for rate in arm.rates
                 ],
                 "diverged": arm.diverged,

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ravine.compare import statistics
-from ravine.compare.records import Interval
-from ravine.compare.statistics import (
+from ravine.comparison import statistics
+from ravine.comparison.records import Interval
+from ravine.comparison.statistics import (
     LOOKS,
     STOP_LEVEL,
     best_of_k,

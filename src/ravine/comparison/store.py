@@ -6,14 +6,14 @@ import json
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ravine.errors import FolderError
-from ravine.train.lane import Member, pack, unpack
-from ravine.train.records import Point, Run, Trial
+from ravine.training.lane import Member, pack, unpack
+from ravine.training.records import Point, Run, Trial
 
 FILE = "run.sqlite"
 APPLICATION_ID = 0x52415649  # "RAVI": tells our files from other programs' databases
@@ -58,24 +58,26 @@ class Store:
     def __init__(self, folder: Path, must_exist: bool = False):
         self.folder = folder
         if must_exist and not (folder / FILE).is_file():
-            raise FolderError(f"{folder} holds no {FILE}; expected the --out folder of a comparison")
+            raise FolderError(
+                f"{folder} holds no {FILE}; expected the --out folder of a comparison"
+            )
         existed = _prepare(folder)
         with _explained(folder):
-            self._db = sqlite3.connect(folder / FILE, isolation_level=None)
+            self._db = sqlite3.connect(folder / FILE, isolation_level=None, timeout=0.5)
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._open() if existed and self._identity() != (0, 0) else self._create()
 
     def _identity(self) -> tuple[int, int]:
-        return tuple(  # type: ignore[return-value]
-            self._db.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("application_id", "user_version")
-        )
+        application = self._db.execute("PRAGMA application_id").fetchone()[0]
+        return application, self._db.execute("PRAGMA user_version").fetchone()[0]
 
     def _create(self) -> None:
         if self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise FolderError(f"{self.folder / FILE} was not written by ravine; choose another --out")
+            raise FolderError(
+                f"{self.folder / FILE} was not written by ravine; choose another --out"
+            )
         with self._transaction():
             self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._db.execute(f"PRAGMA user_version = {VERSION}")
@@ -85,7 +87,9 @@ class Store:
     def _open(self) -> None:
         application, version = self._identity()
         if application != APPLICATION_ID:
-            raise FolderError(f"{self.folder / FILE} was not written by ravine; choose another --out")
+            raise FolderError(
+                f"{self.folder / FILE} was not written by ravine; choose another --out"
+            )
         if version != VERSION:
             raise FolderError(
                 f"{self.folder / FILE} has format {version}, this ravine writes {VERSION}; "
@@ -119,7 +123,8 @@ class Store:
         """Store a fact (anything JSON can hold), over an older one of that name."""
         with self._transaction():
             self._db.execute(
-                "INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value, sort_keys=True))
+                "INSERT OR REPLACE INTO facts VALUES (?, ?)",
+                (name, json.dumps(value, sort_keys=True)),
             )
 
     def save(self, stage: str, members: Sequence[Member]) -> None:
@@ -222,7 +227,9 @@ def _prepare(folder: Path) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
         strangers = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
     except OSError as error:
-        raise FolderError(f"cannot use the folder {folder}: {error.strerror}; choose another --out") from error
+        raise FolderError(
+            f"cannot use the folder {folder}: {error.strerror}; choose another --out"
+        ) from error
     if FILE in strangers:
         return True
     if strangers:
@@ -241,8 +248,10 @@ def _explained(folder: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
-            raise FolderError(f"{folder} is in use by another ravine process; wait for it, "
-                              "or choose another --out") from error
+            raise FolderError(
+                f"{folder} is in use by another ravine process; wait for it, "
+                "or choose another --out"
+            ) from error
         raise FolderError(f"cannot use {folder / FILE}: {error}; choose another --out") from error
     except sqlite3.DatabaseError as error:
         raise FolderError(

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from ravine.compare import search, statistics
-from ravine.compare.progress import Progress
-from ravine.compare.records import Settings
-from ravine.compare.search import WORST, Score
-from ravine.compare.store import Store
+from ravine.comparison import search, statistics
+from ravine.comparison.progress import Progress
+from ravine.comparison.records import Settings
+from ravine.comparison.search import WORST, Score
+from ravine.comparison.store import Store
 from ravine.recipes import Problem
 from ravine.rules import Rule
-from ravine.train.lane import Lane, Member, evaluation_steps
-from ravine.train.records import Run, Trial
+from ravine.training.lane import Lane, evaluation_steps
+from ravine.training.records import Run, Trial
 
 SELECTION_SEEDS = 2
 
@@ -81,7 +81,9 @@ class Comparison:
                 self._store.forget_snapshots("selection", self._trials(rates, self.selection_seeds))
         for left in reversed(range(search.ROUNDS + 1)):
             chosen = {name: search.best(scores[name]) for name in scores}
-            latest = {name: self._scores({name: tried[name]})[name] | scores[name] for name in scores}
+            latest = {
+                name: self._scores({name: tried[name]})[name] | scores[name] for name in scores
+            }
             self.open = self._unsettled(chosen, latest)
             if not self.open or not left:
                 break
@@ -102,7 +104,11 @@ class Comparison:
             trials = self._trials(rates, self.fresh_seeds[done:count])
             self._train("final", trials, self._problem.steps, f"fresh seeds {done + 1}-{count}")
             done = count
-            matrix = final_scores(self._store.runs("final"), list(chosen), self._maximize)
+            runs = [
+                self._store.run("final", trial)
+                for trial in self._trials(rates, self.fresh_seeds[:count])
+            ]
+            matrix = final_scores(runs, list(chosen), self._maximize)
             draws = statistics.posterior_means(matrix)
             if len(statistics.credible_best(statistics.p_best(draws))) == 1:
                 break
@@ -206,5 +212,3 @@ def final_scores(runs: Sequence[Run], names: Sequence[str], maximize: bool) -> l
 
 def _share(rung: int) -> str:
     return "all" if rung == 1 else f"1/{rung}"
-
-

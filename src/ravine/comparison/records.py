@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ravine.train.records import Run
+from ravine.training.records import Run
 
 
 @dataclass(frozen=True)

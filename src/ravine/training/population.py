@@ -16,13 +16,18 @@ from ravine.engines.compiling import Compiled
 from ravine.engines.population import Advance, PopulationEngine
 from ravine.recipes import Problem, Split, build_model
 from ravine.rules import Rule
-from ravine.train.flat import Layout, constants
-from ravine.train.lane import Lane, Member, Tick, mean_over, segments
-from ravine.train.noise import keyed, keys
-from ravine.train.records import Point, Trial
+from ravine.training.flat import Layout, constants
+from ravine.training.lane import Lane, Member, Tick, mean_over, segments
+from ravine.training.noise import keyed, keys
+from ravine.training.records import Point, Trial
 
 Tensors = dict[str, Tensor]
 Gradients = Callable[[Tensor, Tensors, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensors]]
+
+
+SMALLEST = 2
+"""A population has at least two members. A batched matrix product of one takes another kernel, whose
+rounding differs; from two on a member's curve is the same to the last bit in any company."""
 
 
 class PopulationLane(Lane):
@@ -61,16 +66,16 @@ class PopulationLane(Lane):
         """Train members together; see `Lane.train`."""
         population = self._populate(members)
         validation = self.problem.validation
-        rows = []
+        rows: list[tuple[int, list[Tensor]]] = []
         if members[0].snapshot is None:
-            rows.append((0, population.first_costs(), *population.evaluate(validation)))
+            rows.append((0, [population.first_costs(), *population.evaluate(validation)]))
         for stop in segments(self.problem.steps, members[0].step, until, pause):
             taken = stop - population.step
-            rows.append((stop, population.run(stop), *population.evaluate(validation)))
+            rows.append((stop, [population.run(stop), *population.evaluate(validation)]))
             tick(taken * len(members))
         return [
             member.after(
-                [Point(step, *(float(v[i]) for v in values)) for step, *values in rows],
+                [Point(step, *(float(v[i]) for v in values)) for step, values in rows],
                 population.snapshot(i),
             )
             for i, member in enumerate(members)
@@ -80,7 +85,7 @@ class PopulationLane(Lane):
         """The metric on the test data; see `Lane.test`."""
         assert self.problem.test is not None
         _, metric = self._populate(members).evaluate(self.problem.test)
-        return metric.tolist()[: len(members)]  # type: ignore[no-any-return]
+        return metric.tolist()[: len(members)]
 
     def seconds_per_step(self, trials: Sequence[Trial], steps: int) -> float:
         """Seconds of one gradient step of one member; see `Lane.seconds_per_step`."""
@@ -106,10 +111,8 @@ class PopulationLane(Lane):
         return engine.step(grads, self._advances[name])
 
     def _populate(self, members: Sequence[Member]) -> _Population:
-        filled = [*members]
-        if self.compiled:
-            filled += [members[-1]] * (self.capacity - len(members))
-        return _Population(self, filled)
+        size = max(SMALLEST, self.capacity if self.compiled else len(members))
+        return _Population(self, [*members, *[members[-1]] * (size - len(members))])
 
 
 def member_gradients(
@@ -130,7 +133,9 @@ def member_gradients(
         output = functional_call(model, {**weights, **after}, (x,))
         return cost(output, y), after
 
-    def one(point: Tensor, buffers: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensors]:
+    def one(
+        point: Tensor, buffers: Tensors, x: Tensor, y: Tensor
+    ) -> tuple[Tensor, Tensor, Tensors]:
         weights = layout.unflatten(point)
         grads, (value, after) = grad_and_value(forward, has_aux=True)(weights, buffers, x, y)
         return layout.flatten(grads), value, after
@@ -139,7 +144,7 @@ def member_gradients(
         points: Tensor, buffers: Tensors, inputs: Tensor, targets: Tensor, batch: Tensor
     ) -> tuple[Tensor, Tensor, Tensors]:
         buffers = {name: buffer.clone() for name, buffer in buffers.items()}
-        return vmap(one)(points, buffers, inputs[batch], targets[batch])  # type: ignore[no-any-return]
+        return vmap(one)(points, buffers, inputs[batch], targets[batch])
 
     return several
 

@@ -30,7 +30,7 @@ class Layout:
 
     def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
         """[size] -> views by name."""
-        pieces = flat.split([prod(shape) for shape in self.shapes.values()])
+        pieces = torch.split(flat, [prod(shape) for shape in self.shapes.values()])
         return {name: p.view(s) for (name, s), p in zip(self.shapes.items(), pieces, strict=True)}
 
 

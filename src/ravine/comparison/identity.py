@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ravine.compare.records import Settings
-from ravine.compare.store import Store
+from ravine.comparison.records import Settings
+from ravine.comparison.store import Store
 from ravine.errors import FolderError
 from ravine.recipes import Problem, build_model
 
@@ -30,7 +30,9 @@ def fingerprint(problem: Problem) -> dict[str, str]:
     """
     recipe = problem.recipe
     model = build_model(problem, seed=0)
-    inputs, targets = (t[: problem.batch_size] for t in (problem.train.inputs, problem.train.targets))
+    inputs, targets = (
+        t[: problem.batch_size] for t in (problem.train.inputs, problem.train.targets)
+    )
     model.eval()
     with torch.no_grad():
         output = model(inputs)
@@ -38,11 +40,11 @@ def fingerprint(problem: Problem) -> dict[str, str]:
     splits = [problem.train, problem.validation, *([problem.test] if problem.test else [])]
     return {
         "name": recipe.name,
+        "batch size": str(problem.batch_size),
         "data": _digest(*(t for split in splits for t in (split.inputs, split.targets))),
-        "model": _digest(*model.state_dict().values()) + f" {model}",
+        "model and its start": _digest(*model.state_dict().values()) + f" {model}",
         "cost and metric": " ".join(f"{value.item():.4g}" for value in values)
         + f" {recipe.metric_name} {'maximize' if recipe.maximize else 'minimize'} {recipe.target}",
-        "batch size": str(problem.batch_size),
     }
 
 
@@ -74,13 +76,14 @@ def same_or_refuse(store: Store, problem: Problem, settings: Settings) -> None:
 
 
 def _difference(folder: Path, kind: str, name: str, stored: object, wanted: object) -> str:
+    readable = kind == "settings" or name in ("name", "batch size")
     shown = (
-        f"{name} {_short(stored)}, this command asks for {_short(wanted)}"
-        if kind == "settings" or name in ("name", "batch size")
-        else f"a recipe of the same name with another {name}"
+        f"with {name} {_short(stored)}, this command asks for {_short(wanted)}"
+        if readable
+        else f"of another recipe of this name: its {name} differ"
     )
     return (
-        f"{folder} holds a comparison with {shown}; "
+        f"{folder} holds a comparison {shown}; "
         "type the same setting to continue it, or choose another --out"
     )
 
@@ -113,4 +116,6 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or "unknown"
-    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "unknown")
+    return next(
+        (x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "unknown"
+    )

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from ravine.errors import SettingError, UnknownNameError
 from ravine.recipes import Problem, Split
 from ravine.rules import Rule
-from ravine.train.lane import Lane, Member
-from ravine.train.population import PopulationLane
-from ravine.train.records import Trial
-from ravine.train.serial import SerialLane
+from ravine.training.lane import Lane, Member
+from ravine.training.population import PopulationLane
+from ravine.training.records import Trial
+from ravine.training.serial import SerialLane
 
 LANES = ("auto", "serial", "population")
 
@@ -76,7 +76,9 @@ def choose(
         return Choice(PopulationLane(problem, rules, capacity), "as asked", alone)
     if obstacle:
         return Choice(serial, obstacle, alone)
-    return _fastest(serial, sum(alone.values()) / len(alone), trials[:capacity], capacity, work, alone)
+    return _fastest(
+        serial, sum(alone.values()) / len(alone), trials[:capacity], capacity, work, alone
+    )
 
 
 def _fastest(
@@ -95,7 +97,9 @@ def _fastest(
         timed.append((_seconds(compiled, trials), compiled))
     seconds, lane = min(timed, key=_first)
     ratio = seconds_alone / seconds
-    reason = f"{ratio:.1f} times as fast as one by one" if lane is not serial else "fastest when timed"
+    reason = (
+        f"{ratio:.1f} times as fast as one by one" if lane is not serial else "fastest when timed"
+    )
     return Choice(lane, reason, alone)
 
 
@@ -108,6 +112,15 @@ def _seconds(lane: Lane, trials: Sequence[Trial]) -> float:
     rough = lane.seconds_per_step(trials, 1)
     steps = int(0.1 / (rough * len(trials)))
     return rough if steps < 2 else lane.seconds_per_step(trials, min(steps, 20))
+
+
+def make_lane(
+    name: str, compiled: bool, problem: Problem, rules: Mapping[str, Rule], capacity: int
+) -> Lane:
+    """The lane of a name; `compiled` and `capacity` are for the population."""
+    if name == SerialLane.name:
+        return SerialLane(problem, rules)
+    return PopulationLane(problem, rules, capacity, compiled)
 
 
 def why_not_population(problem: Problem, rules: Mapping[str, Rule], trial: Trial) -> str | None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ravine.recipes import Measure, Problem, Split
 from ravine.rules import Rule
-from ravine.train.records import Point, Run, Trial
+from ravine.training.records import Point, Run, Trial
 
 EVALUATIONS = 27
 """Evaluations in a full training: 27 = 3³, so that rungs at T/9 and T/3 are evaluated, too."""
@@ -62,10 +62,12 @@ class Lane(ABC):
     Attributes:
         name: "serial" or "population".
         title: the name in print, with what matters about how it runs.
+        compiled: whether its steps are compiled.
     """
 
     name: str
     title: str
+    compiled: bool = False
 
     def __init__(self, problem: Problem, rules: Mapping[str, Rule]):
         self.problem = problem

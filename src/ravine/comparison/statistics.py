@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from ravine.compare.records import Interval
+from ravine.comparison.records import Interval
 
 Array = NDArray[np.float64]
 
@@ -29,8 +29,8 @@ LOOKS = (5, 10, 20)
 STOP_LEVEL = 0.98
 """P(best) at which a comparison that looks at 5, 10 and 20 seeds may stop and name a winner.
 
-One look at P(best) >= 0.95 names the wrong one of two arms in at most 5% of comparisons: 5% where
-they hardly differ, which names the other one as often, so two identical arms get a "winner" in 10%.
+One look at P(best) >= 0.95 names the worse of two arms in at most 5% of comparisons. Where they
+hardly differ it names either one in 5%, so two identical arms get a "winner" in 10%.
 Three looks at 0.95 are three chances to be lucky: 22% (closed form for two arms, 400,000 simulated
 comparisons, benchmarks/calibration.py). The constant level that makes the promise of one look hold
 for all three is 0.979 (Pocock 1977, https://doi.org/10.1093/biomet/64.2.191); 0.98 gives 9.7%, of
@@ -51,8 +51,9 @@ def interval(values: ArrayLike) -> Interval:
 
     The BCa interval goes from the α₁ to the α₂ quantile of the resampled means, where
         α = Φ(z₀ + (z₀ + z) / (1 - a (z₀ + z))),   z = Φ⁻¹(0.025), Φ⁻¹(0.975),
-    z₀ is the bias of the resampled means and a the acceleration, a third of the skewness of the
-    jackknife. Source: Efron 1987, https://doi.org/10.1080/01621459.1987.10478410.
+    z₀ = Φ⁻¹(share of resampled means below the mean) and a = Σ u³ / (6 (Σ u²)^1.5), u the
+    deviations of the jackknife. Source: Efron 1987,
+    https://doi.org/10.1080/01621459.1987.10478410.
 
     The bootstrap of few values is too short: for a normal metric this interval holds the true mean
     in 84% of cases at 5 seeds, 90% at 10 and 93% at 20 (benchmarks/calibration.py). It describes

@@ -1,0 +1,7 @@
+"""`python -m ravine` is `ravine`."""
+
+import sys
+
+from ravine.cli import main
+
+sys.exit(main())

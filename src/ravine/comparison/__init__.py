@@ -1,0 +1,1 @@
+"""Many runs -> a verdict: search, protocol, statistics, store."""

@@ -1,0 +1,142 @@
+"""What the terminal shows: live progress while training, tables when done."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ravine.comparison.progress import Progress as Listener
+from ravine.comparison.records import Interval, Verdict
+from ravine.training.records import Run
+
+
+@contextmanager
+def shown() -> Iterator[Listener]:
+    """A listener that shows progress on standard error: live on a terminal, else a line a stage."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield PlainListener(console)
+        return
+    live = LiveListener()
+    with Live(live.picture, console=console, refresh_per_second=8, transient=True):
+        live.console = console
+        yield live
+
+
+class PlainListener(Listener):
+    """One line for each stage and note."""
+
+    def __init__(self, console: Console):
+        self._console = console
+
+    def stage(self, title: str, steps: int) -> None:
+        """A line for the stage, if there is something left to do in it."""
+        if steps:
+            self._console.print(f"{title}: {steps:,} gradient steps", soft_wrap=True)
+
+    def note(self, line: str) -> None:
+        """The line."""
+        self._console.print(line, soft_wrap=True)
+
+
+class LiveListener(Listener):
+    """A bar for the stage, with speed and time left, over a table of the best rates so far."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
+        )
+        self._task = self._bar.add_task("getting ready", total=None, rate="")
+        self.picture = Group(self._bar)
+        self.console: Console | None = None
+
+    def stage(self, title: str, steps: int) -> None:
+        """Start the bar anew."""
+        self._bar.reset(self._task, description=title, total=max(steps, 1), rate="")
+
+    def tick(self, steps: int) -> None:
+        """Move the bar."""
+        self._bar.advance(self._task, steps)
+        speed = self._bar.tasks[0].speed
+        if speed:
+            self._bar.update(self._task, rate=f"{speed:,.0f} member-steps/s")
+
+    def best(self, scores: Mapping[str, tuple[float, float]]) -> None:
+        """Redraw the table."""
+        table = Table(box=None, padding=(0, 2))
+        for heading in ("optimizer", "best learning rate", "validation"):
+            table.add_column(heading, justify="left" if heading == "optimizer" else "right")
+        for name, (rate, metric) in scores.items():
+            table.add_row(name, f"{rate:g}", f"{metric:.4g}")
+        self.picture.renderables[:] = [self._bar, table]
+
+    def note(self, line: str) -> None:
+        """The line, above the bar."""
+        if self.console:
+            self.console.print(line, soft_wrap=True)
+
+
+def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
+    """The answer, the table behind it, and where the report lies."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("optimizer")
+    for heading in ("lr", f"validation {verdict.metric}", "test", "P(best)", "steps to target"):
+        table.add_column(heading, justify="right")
+    for arm in verdict.arms:
+        table.add_row(
+            arm.optimizer,
+            f"{arm.lr:g}",
+            _interval(arm.validation),
+            "" if arm.test is None else _interval(arm.test),
+            f"{arm.p_best:.2f}",
+            "missed" if math.isinf(arm.steps_to_target) else f"{arm.steps_to_target:g}",
+        )
+    console.print(table)
+    console.print(f"\n{answer}", soft_wrap=True, markup=False)
+    for line in verdict.warnings:
+        console.print(f"Note: {line}", soft_wrap=True, markup=False)
+    console.print(f"\nreport: {folder / 'report.html'}", soft_wrap=True, markup=False)
+
+
+def _interval(value: Interval) -> str:
+    return f"{value.mean:.4g} \\[{value.lo:.4g}, {value.hi:.4g}]"
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A plain table, one line a row."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def print_training(run: Run, metric: str) -> None:
+    """A run's curve as a table, and how it ended."""
+    console = Console(highlight=False)
+    table = Table(box=None, padding=(0, 1))
+    for heading in ("step", "training cost", "validation cost", f"validation {metric}"):
+        table.add_column(heading, justify="right")
+    for point in run.curve:
+        values = (point.cost, point.validation_cost, point.validation_metric)
+        table.add_row(f"{point.step}", *(f"{value:.4g}" for value in values))
+    console.print(table)
+    if run.diverged_at is not None:
+        console.print(
+            f"\ndiverged: a cost was NaN or infinite by step {run.diverged_at}; "
+            f"try a learning rate below {run.trial.lr:g}"
+        )

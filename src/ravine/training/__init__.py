@@ -1,0 +1,1 @@
+"""One run of a recipe: the serial lane, the population lane, and which one fits."""

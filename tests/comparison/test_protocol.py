@@ -1,0 +1,308 @@
+"""The protocol, on a real small comparison."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from ravine import api
+from ravine.comparison import search, statistics
+from ravine.comparison.protocol import final_scores, rung_steps, score, seeds_of
+from ravine.comparison.store import Store
+from ravine.comparison.verdict import as_json
+from ravine.errors import FolderError, SettingError
+from ravine.training.population import PopulationLane
+from ravine.training.records import Point, Run, Trial
+from tests.comparison.conftest import OPTIMIZERS, run_small, small_recipe
+
+
+def without_clock(verdict) -> dict:
+    """What has to be the same in two runs of one comparison: all but seconds and environment."""
+    shown = as_json(verdict)
+    del shown["environment"]
+    for arm in shown["arms"]:
+        del arm["seconds_to_target"]
+    return shown
+
+
+def test_every_optimizer_gets_the_same_number_of_gradient_steps(study):
+    granted = {arm.gradient_steps for arm in study.verdict.arms}
+    assert len(granted) == 1
+    counts = Counter(run.trial.optimizer for run in study.selection)
+    assert len(set(counts.values())) == 1
+
+
+def test_fresh_seeds_took_no_part_in_choosing(study):
+    chose = {run.trial.seed for run in study.selection}
+    judged = {run.trial.seed for run in study.final}
+    assert chose == {0, 1}
+    assert judged == set(study.verdict.final_seeds)
+    assert not chose & judged
+
+
+def test_base_seeds_never_share_a_seed():
+    used = [seed for base in range(5) for part in seeds_of(base) for seed in part]
+    assert len(used) == len(set(used))
+
+
+def test_runs_are_paired(study):
+    """One seed, one start and one first minibatch, whatever the optimizer."""
+    starts = {}
+    for run in study.final:
+        first = run.curve[0]
+        assert starts.setdefault(run.trial.seed, first) == first
+    assert len(set(starts.values())) == len(starts)
+
+
+def test_rungs(study):
+    """Two thirds of the grid stop at T/9; extensions train for all of T."""
+    for name in OPTIMIZERS:
+        ends = Counter(r.curve[-1].step for r in study.selection if r.trial.optimizer == name)
+        assert ends[6] == 2 * 6
+        assert set(ends) == {6, 54}
+    assert [rung_steps(54, rung) for rung in search.RUNGS] == [6, 18, 54]
+
+
+def test_the_chosen_rate_has_the_best_mean_on_validation(study):
+    for arm in study.verdict.arms:
+        at_end = {}
+        for run in study.selection:
+            if run.trial.optimizer == arm.optimizer and run.curve[-1].step == 54:
+                at_end.setdefault(run.trial.lr, []).append(run.curve[-1])
+        means = {
+            lr: (
+                sum(p.validation_metric for p in points) / 2,
+                sum(p.validation_cost for p in points) / 2,
+            )
+            for lr, points in at_end.items()
+        }
+        assert arm.lr == min(means, key=lambda lr: (means[lr], lr))
+
+
+def test_the_numbers_of_an_arm_come_from_its_final_runs(study):
+    sure = 0.98
+    for arm in study.verdict.arms:
+        runs = [r for r in study.final if r.trial.optimizer == arm.optimizer]
+        ends = [r.curve[-1].validation_metric for r in runs]
+        assert arm.validation.mean == pytest.approx(sum(ends) / len(ends), rel=1e-12)
+        tests = [r.test_metric for r in runs]
+        assert arm.test.mean == pytest.approx(sum(tests) / len(tests), rel=1e-12)
+        first = sorted(
+            next((p.step for p in r.curve if p.validation_metric <= study.verdict.target), math.inf)
+            for r in runs
+        )
+        middle = len(first) // 2
+        median = first[middle] if len(first) % 2 else (first[middle - 1] + first[middle]) / 2
+        assert arm.steps_to_target == median
+    assert sum(arm.p_best for arm in study.verdict.arms) == pytest.approx(1)
+    assert (study.verdict.decision == "winner") == any(a.p_best >= sure for a in study.verdict.arms)
+
+
+def test_the_selection_never_sees_the_test_data(study):
+    assert all(run.test_metric is None for run in study.selection)
+    assert all(run.test_metric is not None for run in study.final)
+
+
+def test_edges_are_extended_and_everyone_pays(study):
+    """SGD's best rate for so short a training lies beyond its grid: all get more rates."""
+    grid = search.grid(0.001)
+    for name in OPTIMIZERS:
+        rates = {run.trial.lr for run in study.selection if run.trial.optimizer == name}
+        assert set(grid) < rates
+        assert (len(rates) - len(grid)) % 2 == 0
+    assert max(r.trial.lr for r in study.selection if r.trial.optimizer == "sgd") > max(grid)
+
+
+def test_the_files(finished, study):
+    stored = json.loads((finished / "verdict.json").read_text())
+    assert stored == json.loads(json.dumps(as_json(study.verdict)))
+    assert {"recipe", "decision", "best", "arms", "seeds", "target", "warnings", "environment"} <= (
+        set(stored)
+    )
+    assert (finished / "report.html").stat().st_size > 1_000_000  # plotly lies inside
+
+
+@pytest.mark.parametrize("lane", ["serial", "population"])
+def test_a_killed_comparison_goes_on_to_the_same_verdict(tmp_path, monkeypatch, lane):
+    """Stopped before and after each save in turn, then started again."""
+    if lane == "population":
+        monkeypatch.setattr("ravine.training.choose.PopulationLane", Uncompiled)
+    undisturbed = run_small(tmp_path / "undisturbed", lane)
+    save = Store.save
+    interrupted = tmp_path / "interrupted"
+    saved: list[tuple] = []
+
+    def stop_at(count, after):
+        calls = iter(range(10**6))
+
+        def stopping(store, stage, members):
+            stop = next(calls) == count
+            if stop and not after:
+                raise KeyboardInterrupt
+            for member in members:
+                saved.append(
+                    (
+                        stage,
+                        member.run.trial.optimizer,
+                        member.run.trial.lr,
+                        member.run.trial.seed,
+                        member.step,
+                    )
+                )
+            save(store, stage, members)
+            if stop:
+                raise KeyboardInterrupt
+
+        return stopping
+
+    for stops in range(10**6):
+        monkeypatch.setattr(Store, "save", stop_at(stops % 7, after=bool(stops % 2)))
+        try:
+            verdict = run_small(interrupted, lane)
+            break
+        except KeyboardInterrupt:
+            continue
+    assert stops > 3
+    assert without_clock(verdict) == without_clock(undisturbed)
+    assert len(saved) == len(set(saved))  # nothing that was saved was trained again
+
+
+class Uncompiled(PopulationLane):
+    """The lane without the seconds that compiling takes."""
+
+    def __init__(self, problem, rules, capacity, compiled=True):
+        super().__init__(problem, rules, capacity, compiled=False)
+
+
+def test_lanes_agree(tmp_path, study, monkeypatch):
+    monkeypatch.setattr("ravine.training.choose.PopulationLane", Uncompiled)
+    verdict = run_small(tmp_path / "run", "population")
+    assert verdict.best == study.verdict.best
+    for arm, same in zip(verdict.arms, study.verdict.arms, strict=True):
+        assert arm.optimizer == same.optimizer
+        assert arm.lr == same.lr
+        assert arm.validation.mean == pytest.approx(same.validation.mean, abs=0.005)
+
+
+def test_the_same_command_again_trains_nothing(tmp_path, finished, monkeypatch):
+    shutil.copytree(finished, tmp_path / "run")
+    before = json.loads((tmp_path / "run" / "verdict.json").read_text())
+    monkeypatch.setattr(Store, "save", lambda *_: pytest.fail("something was trained"))
+    run_small(tmp_path / "run", "serial")
+    assert json.loads((tmp_path / "run" / "verdict.json").read_text()) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1}, "seed 0, this command asks for 1"),
+        ({"steps": 27}, "steps 54, this command asks for 27"),
+    ],
+)
+def test_another_setting_on_a_folder_is_refused(finished, change, message):
+    with pytest.raises(FolderError, match=message):
+        run_small(finished, "serial", **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 16}, "batch size 32, this command asks for 16"),
+        ({"name": "other"}, "name digits-test, this command asks for other"),
+        ({"cost": lambda o, t: 2 * small_recipe().cost(o, t)}, "its cost and metric differ"),
+        (
+            {"model": lambda: __import__("torch").nn.Linear(64, 10)},
+            "its model and its start differ",
+        ),
+        ({"validation": small_recipe().test}, "its data differ"),
+    ],
+)
+def test_another_recipe_on_a_folder_is_refused(finished, change, message):
+    with pytest.raises(FolderError, match=message):
+        api.compare(replace(small_recipe(), **change), OPTIMIZERS, finished, lane="serial")
+
+
+def test_other_optimizers_on_a_folder_are_refused(finished):
+    with pytest.raises(FolderError, match="optimizers sgd,adam, this command asks for sgd,nadam"):
+        api.compare(small_recipe(), ["sgd", "nadam"], finished, lane="serial")
+
+
+def test_another_lane_on_an_unfinished_folder_is_refused(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "save", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_small(tmp_path / "run", "serial")
+    with pytest.raises(SettingError, match="begun in lane serial"):
+        run_small(tmp_path / "run", "population")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"optimizers": ["adam"]}, "at least two"),
+        ({"optimizers": ["adam", "adam"]}, "'adam' is given twice"),
+        ({"optimizers": ["adam", "adma"]}, "did you mean"),
+        ({"seed": -1}, "--seed -1"),
+        ({"steps": 0}, "--steps 0"),
+        ({"epochs": 0}, "--epochs 0"),
+        ({"epochs": 1, "steps": 1}, "one of them"),
+    ],
+)
+def test_bad_settings(tmp_path, arguments, message):
+    with pytest.raises(Exception, match=message):
+        api.compare(
+            small_recipe(), **{"optimizers": OPTIMIZERS, "out": tmp_path / "r", **arguments}
+        )
+    assert not (tmp_path / "r").exists()
+
+
+def run(name, seed, *metrics):
+    curve = tuple(Point(step, 1.0, 2.0, metric) for step, metric in enumerate(metrics))
+    return Run(Trial(name, {"lr": 1.0}, seed), curve)
+
+
+def test_score_is_the_mean_and_divergence_is_the_worst():
+    assert score([run("a", 0, 0.9, 0.2), run("a", 1, 0.9, 0.4)], maximize=False) == (
+        pytest.approx(0.3),
+        2.0,
+    )
+    assert score([run("a", 0, 0.9, 0.2)], maximize=True)[0] == -0.2
+    assert score([run("a", 0, 0.9, 0.2)], maximize=False, until=0)[0] == 0.9
+    broken = [run("a", 0, 0.9, 0.2), run("a", 1, 0.9, math.nan)]
+    assert score(broken, maximize=False) == search.WORST
+    assert score(broken, maximize=False, until=0)[0] == 0.9
+
+
+def test_a_diverged_final_run_counts_as_the_worst_value():
+    runs = [run("a", 0, 0.9, 0.2), run("a", 1, 0.8, math.inf), run("b", 0, 0.9, 1.5),
+            run("b", 1, 0.8, 0.1)]  # fmt: skip
+    assert final_scores(runs, ["a", "b"], maximize=False) == [[0.2, 1.5], [1.5, 0.1]]
+    healthy = [run("a", 0, 0.9, 0.2), run("a", 1, 0.8, math.nan), run("b", 0, 0.9, 0.3),
+               run("b", 1, 0.8, 0.1)]  # fmt: skip
+    assert final_scores(healthy, ["a", "b"], maximize=False)[0] == [0.2, 0.9]
+
+
+def test_identical_optimizers_tie(tmp_path):
+    """Two names for one rule see the same seeds: nothing can tell them apart."""
+    from ravine import rules
+
+    twin = replace(rules.sgd(), name="twin", title="Twin")
+    verdict = api.compare(
+        digits_twin(), ["sgd", twin], tmp_path / "run", lane="serial", command="test"
+    )
+    assert verdict.decision == "tie"
+    assert set(verdict.best) == {"sgd", "twin"}
+    assert [arm.p_best for arm in verdict.arms] == [0.5, 0.5]
+    assert len(verdict.final_seeds) == statistics.LOOKS[-1]
+
+
+def digits_twin():
+    return replace(small_recipe(), steps=9)

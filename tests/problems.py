@@ -1,0 +1,65 @@
+"""Small problems that tests train on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ravine import metrics
+from ravine.recipes import Problem, Recipe, load
+from ravine.recipes.digits import digits
+
+Pair = tuple[Tensor, Tensor]
+
+
+def mlp() -> nn.Module:
+    """The digits network."""
+    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+
+
+def noisy() -> nn.Module:
+    """A network with all that a lane can get wrong: batch statistics, dropout, a frozen parameter.
+
+    No bias before the batch norm: its gradient would be rounding noise, which AdaGrad magnifies.
+    """
+    model = nn.Sequential(
+        nn.Linear(64, 32, bias=False),
+        nn.BatchNorm1d(32),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.Linear(32, 10),
+    )
+    model[-1].bias.requires_grad_(False)
+    return model
+
+
+def digits_recipe(
+    model: Callable[[], nn.Module] = mlp, dtype: torch.dtype = torch.float32, **changes: Any
+) -> Recipe:
+    """The handwritten digits with any model, in any precision."""
+
+    def cast(pair: Pair) -> Pair:
+        return pair[0].to(dtype), pair[1]
+
+    train, validation, test = map(cast, digits())
+    parts: dict[str, Any] = {
+        "name": "digits-test",
+        "model": lambda: model().to(dtype),
+        "cost": F.cross_entropy,
+        "metric": metrics.error_rate,
+        "train": train,
+        "validation": validation,
+        "test": test,
+        "batch_size": 32,
+        "steps": 27,
+    }
+    return Recipe(**{**parts, **changes})
+
+
+def digits_problem(*args: Any, **kwargs: Any) -> Problem:
+    """`digits_recipe`, loaded."""
+    return load(digits_recipe(*args, **kwargs))

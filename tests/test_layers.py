@@ -1,0 +1,82 @@
+"""Imports point one way."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import ravine
+
+ROOT = Path(ravine.__file__).parent
+BELOW = {
+    # what each room may import; itself always
+    "errors": [],
+    "seeds": [],
+    "metrics": [],
+    "rules": ["errors"],
+    "batches": ["seeds"],
+    "transforms": ["rules", "errors"],
+    "engines": ["transforms", "rules", "errors"],
+    "optim": ["engines", "transforms", "rules", "errors"],
+    "recipes": ["batches", "metrics", "seeds", "errors"],
+    "training": ["recipes", "engines", "rules", "batches", "seeds", "errors"],
+    "comparison": ["training", "recipes", "rules", "errors"],
+    "report": ["comparison", "training", "errors"],
+    "api": ["report", "comparison", "training", "recipes", "rules", "errors"],
+    "screen": ["comparison", "training"],
+    "cli": ["screen", "api", "report", "recipes", "rules", "errors"],
+}
+FRONTS = {"__init__", "__main__"}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def imported(path: Path) -> set[str]:
+    """The rooms of this package that a file imports."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "ravine":
+            names += [f"ravine.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names.append(node.module or "")
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+    return {name.split(".")[1] for name in names if name.startswith("ravine.")}
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    if room(path) in FRONTS:
+        return
+    allowed = {room(path), *BELOW[room(path)]}
+    assert imported(path) <= allowed
+
+
+def test_the_table_has_no_circle():
+    for name, below in BELOW.items():
+        for other in below:
+            assert name not in BELOW[other], f"{name} and {other} import each other"
+
+
+def test_rules_import_torch_and_nothing_else():
+    standard = {"__future__", "collections", "dataclasses", "typing", "math", "functools"}
+    for path in (ROOT / "rules").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert (node.module or "").split(".")[0] in {"torch", "ravine", *standard}, path
+            elif isinstance(node, ast.Import):
+                assert {alias.name.split(".")[0] for alias in node.names} <= {"torch", *standard}
+
+
+def test_public_names_exist_and_are_sorted():
+    assert ravine.__all__ == sorted(ravine.__all__)
+    for name in ravine.__all__:
+        assert hasattr(ravine, name)

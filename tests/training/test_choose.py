@@ -1,0 +1,97 @@
+"""The lane that is chosen can train the recipe, and says why."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ravine import rules
+from ravine.errors import SettingError, UnknownNameError
+from ravine.training import choose as choosing
+from ravine.training.choose import choose, why_not_population
+from ravine.training.records import Trial
+from tests.problems import digits_problem, mlp, noisy
+
+RULES = {"sgd": rules.get("sgd"), "adam": rules.get("adam")}
+TRIALS = [Trial(name, RULES[name].defaults, seed) for name in RULES for seed in (0, 1)]
+
+
+class Counting(nn.Module):
+    """Reassigns a buffer, which functional calls lose."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls = self.calls + 1
+        return self.linear(x) * (1 + self.calls)
+
+
+class Branching(nn.Module):
+    """Looks at data."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.linear(x)
+        return out if out.sum() > 0 else out * 2
+
+
+class Rolling(nn.Module):
+    """Draws noise of its own, without a module that can be keyed."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(nn.functional.dropout(x, 0.5, self.training))
+
+
+@pytest.mark.parametrize("model", [mlp, noisy])
+def test_ordinary_modules_fit(model):
+    assert why_not_population(digits_problem(model), RULES, TRIALS[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [(Counting, "differently"), (Branching, "cannot be vmapped"), (Rolling, "cannot be vmapped")],
+)
+def test_auto_turns_to_serial_and_says_why(model, reason):
+    choice = choose(digits_problem(model), RULES, TRIALS, "auto", 4, work=1)
+    assert choice.lane.name == "serial"
+    assert reason in choice.reason
+    assert "\n" not in choice.reason
+
+
+def test_population_is_refused_where_it_cannot_be():
+    with pytest.raises(SettingError, match="--lane population cannot train this recipe"):
+        choose(digits_problem(Branching), RULES, TRIALS, "population", 4, work=1)
+
+
+def test_unknown_lane():
+    with pytest.raises(UnknownNameError, match="did you mean serial"):
+        choose(digits_problem(), RULES, TRIALS, "seriel", 4, work=1)
+
+
+def test_auto_takes_the_fastest(monkeypatch):
+    """Timings are made up here; what is tested is what follows from them."""
+    seconds = {("serial", False): 1.0, ("population", False): 2.0, ("population", True): 0.5}
+
+    def timed(lane, trials):
+        return seconds[lane.name, lane.compiled]
+
+    monkeypatch.setattr(choosing, "_seconds", timed)
+    short = choose(digits_problem(), RULES, TRIALS, "auto", 4, work=10)
+    assert short.lane.name == "serial"  # 10 s of work: compiling is not tried
+    long = choose(digits_problem(), RULES, TRIALS, "auto", 4, work=1000)
+    assert (long.lane.name, long.lane.compiled) == ("population", True)
+    seconds["population", False] = 0.1
+    plain = choose(digits_problem(), RULES, TRIALS, "auto", 4, work=1000)
+    assert (plain.lane.name, plain.lane.compiled) == ("population", False)
+    assert plain.step_seconds == {"sgd": 1.0, "adam": 1.0}

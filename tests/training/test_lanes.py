@@ -1,0 +1,164 @@
+"""The population lane does what the serial lane does, member by member."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from ravine import rules
+from ravine.training.lane import Lane, Member, pack, unpack
+from ravine.training.population import PopulationLane
+from ravine.training.records import Trial
+from ravine.training.serial import SerialLane
+from tests.problems import digits_problem, mlp, noisy
+
+RULES = {name: rules.get(name) for name in rules.REGISTRY}
+
+
+def trial(name: str, seed: int = 0, **hyper: float) -> Trial:
+    return Trial(name, {**RULES[name].defaults, **hyper}, seed)
+
+
+def train(lane: Lane, trials: Sequence[Trial], until: int) -> dict[tuple[str, float, int], Member]:
+    done = [
+        member
+        for chunk in lane.chunks([Member.new(t) for t in trials])
+        for member in lane.train(chunk, until, lambda steps: None)
+    ]
+    return {(m.run.trial.optimizer, m.run.trial.lr, m.run.trial.seed): m for m in done}
+
+
+def weights(member: Member) -> Tensor:
+    saved = member.snapshot["weights"]
+    return saved if isinstance(saved, Tensor) else torch.cat([w.reshape(-1) for w in saved])
+
+
+def difference(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max())
+
+
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [(mlp, list(RULES)), (noisy, ["sgd", "nesterov", "rmsprop_inside", "adadelta"])],
+    ids=["mlp", "batch-norm-and-dropout"],
+)
+@pytest.mark.parametrize("compiled", [False, True], ids=["uncompiled", "compiled"])
+def test_population_equals_serial_for_every_rule(model, names, compiled):
+    """The network with batch norm leaves out rules that divide by √r + δ with a tiny δ: weights
+
+    before a batch norm have gradients of rounding noise in some directions, which they magnify.
+    """
+    problem = digits_problem(model, torch.float64, steps=100)
+    trials = [trial(name, seed) for name in names for seed in (0, 1)]
+    together = train(PopulationLane(problem, RULES, len(trials), compiled), trials, 100)
+    alone = train(SerialLane(problem, RULES), trials, 100)
+    for key, member in alone.items():
+        other = together[key]
+        assert difference(weights(other), weights(member)) <= 1e-10, key
+        for name, value in member.snapshot["buffers"].items():
+            assert torch.allclose(other.snapshot["buffers"][name], value, rtol=1e-10, atol=0), name
+        for point, same in zip(other.run.curve, member.run.curve, strict=True):
+            assert math.isclose(point.cost, same.cost, rel_tol=1e-10), key
+            assert math.isclose(point.validation_cost, same.validation_cost, rel_tol=1e-10), key
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["uncompiled", "compiled"])
+@pytest.mark.parametrize("model", [mlp, noisy], ids=["mlp", "batch-norm-and-dropout"])
+def test_a_curve_does_not_depend_on_the_neighbours(model, compiled):
+    """To the last bit: alone (beside its own copy), or in a crowd with other optimizers."""
+    problem = digits_problem(model)
+    one = [trial("adam", 3)]
+    crowd = [trial("sgd", s, lr=0.1) for s in range(5)] + [trial("adam", s) for s in range(8)]
+    few = train(PopulationLane(problem, RULES, 4, compiled), one, 27)
+    many = train(PopulationLane(problem, RULES, len(crowd), compiled), crowd, 27)
+    ((key, member),) = few.items()
+    assert many[key].run.curve == member.run.curve
+    assert torch.equal(weights(many[key]), weights(member))
+
+
+def test_a_diverging_member_stays_alone():
+    problem = digits_problem()
+    healthy, broken = trial("sgd", 0, lr=0.1), trial("sgd", 0, lr=1e30)
+    beside = train(PopulationLane(problem, RULES, 2, compiled=False), [healthy, broken], 27)
+    twice = train(PopulationLane(problem, RULES, 2, compiled=False), [healthy, trial("sgd", 1)], 27)
+    assert beside["sgd", 1e30, 0].run.diverged_at == 1
+    assert beside["sgd", 0.1, 0].run.diverged_at is None
+    assert beside["sgd", 0.1, 0].run.curve == twice["sgd", 0.1, 0].run.curve
+
+
+def test_serial_records_divergence():
+    ((_, member),) = train(SerialLane(digits_problem(), RULES), [trial("sgd", lr=1e30)], 27).items()
+    assert member.run.diverged_at == 1
+    assert len(member.run.curve) == 28
+
+
+@pytest.mark.parametrize("lane", ["serial", "uncompiled", "compiled"])
+def test_a_continued_run_equals_an_undisturbed_one(lane):
+    """Bit for bit, through bytes; for a rule with a probe and one that counts steps."""
+    problem = digits_problem(noisy)
+    trials = [trial("nesterov", 0, lr=0.05), trial("adam", 1)]
+
+    def fresh() -> Lane:
+        if lane == "serial":
+            return SerialLane(problem, RULES)
+        return PopulationLane(problem, RULES, 2, compiled=lane == "compiled")
+
+    whole = train(fresh(), trials, 27)
+    halves = [Member(m.run, unpack(pack(m.snapshot))) for m in train(fresh(), trials, 9).values()]
+    again = fresh()
+    continued = [
+        member
+        for chunk in again.chunks(halves)
+        for member in again.train(chunk, 27, lambda steps: None)
+    ]
+    for member in continued:
+        key = (member.run.trial.optimizer, member.run.trial.lr, member.run.trial.seed)
+        assert member.run.curve == whole[key].run.curve
+        assert torch.equal(weights(member), weights(whole[key]))
+
+
+def test_pausing_changes_nothing():
+    problem = digits_problem()
+    lane = SerialLane(problem, RULES)
+    (whole,) = train(lane, [trial("adam")], 27).values()
+    member, calls = Member.new(trial("adam")), 0
+    while member.step < 27:
+        (member,) = lane.train([member], 27, lambda steps: None, pause=-1)
+        calls += 1
+    assert calls == 27
+    assert member.run.curve == whole.run.curve
+
+
+def test_both_lanes_test_the_same_weights():
+    problem = digits_problem(dtype=torch.float64)
+    lanes = [SerialLane(problem, RULES), PopulationLane(problem, RULES, 2, compiled=False)]
+    trials = [trial("nesterov", 0, lr=0.1), trial("nesterov", 1, lr=0.1)]
+    tested = [lane.test(list(train(lane, trials, 27).values())) for lane in lanes]
+    assert tested[0] == tested[1]
+    assert len(set(tested[0])) == 2
+
+
+def test_the_serial_lane_is_a_plain_training_loop():
+    """Independent truth: torch.optim, a hand-written loop, the same batches."""
+    from ravine.batches import Batches
+    from ravine.recipes import build_model
+
+    problem = digits_problem(dtype=torch.float64)
+    ((_, member),) = train(SerialLane(problem, RULES), [trial("adam", 7)], 27).items()
+    model = build_model(problem, 7)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    batches = Batches([7], len(problem.train), 32, torch.device("cpu"))
+    for step in range(27):
+        batch = batches.at(step)[0]
+        output = model(problem.train.inputs[batch])
+        cost = torch.nn.functional.cross_entropy(output, problem.train.targets[batch])
+        optimizer.zero_grad()
+        cost.backward()
+        optimizer.step()
+        assert math.isclose(member.run.curve[step + 1].cost, cost.item(), rel_tol=1e-12)
+    plain = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
+    assert difference(weights(member), plain) <= 1e-12
