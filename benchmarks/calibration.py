@@ -17,18 +17,17 @@ on seeds: ravine's posterior and the plain paired bootstrap.
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 from scipy import stats
 
 from ravine.comparison.statistics import LOOKS, STOP_LEVEL, interval, p_best, student_weights
+from ravine.environment import environment
 
 Array = NDArray[np.float64]
 Weights = Callable[[int, int, np.random.Generator], Array]
@@ -147,16 +146,6 @@ def interval_coverage() -> dict[str, float]:
     return covered
 
 
-def processor() -> str:
-    """The processor's model name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
-
-
 def show(rows: list[dict[str, Any]]) -> None:
     """Print one line per scenario, method and level."""
     columns = [name for name in rows[0] if name != "trials"]
@@ -182,19 +171,13 @@ def main() -> None:
     levels, coverage = null_by_level(), interval_coverage()
     print("false winners of two identical arms by level (closed form):", levels)
     print("coverage of the 95% BCa interval by seeds:", coverage)
-    environment = {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "cpu": processor(),
-    }
     result = {
         "looks": LOOKS,
         "draws": DRAWS,
         "scenarios": rows,
         "false_winners_by_level_two_arms": {"trials": EXACT_TRIALS, "rates": levels},
         "interval_coverage": {"trials": COVERAGE_TRIALS, "rates": coverage},
-        "environment": environment,
+        "environment": environment(None),
     }
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

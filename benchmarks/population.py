@@ -19,10 +19,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from environment import environment
 from torch import nn
 
 from ravine import rules
+from ravine.environment import environment
 from ravine.recipes import Problem, Recipe, load
 from ravine.recipes.digits import mlp
 from ravine.seeds import generator
@@ -130,7 +130,7 @@ def main() -> None:
             f"auto takes {row['auto']}",
             flush=True,
         )
-    written = {"environment": environment(), "members": arguments.members, "results": results}
+    written = {"environment": environment(None), "members": arguments.members, "results": results}
     path = Path(__file__).parent / "results" / "population.json"
     path.write_text(json.dumps(written, indent=2) + "\n")
     print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")

@@ -14,6 +14,7 @@ BELOW = {
     # what each room may import; itself always
     "errors": [],
     "seeds": [],
+    "environment": [],
     "metrics": [],
     "rules": ["errors"],
     "batches": ["seeds"],
@@ -24,7 +25,7 @@ BELOW = {
     "training": ["recipes", "engines", "rules", "batches", "seeds", "errors"],
     "comparison": ["training", "recipes", "rules", "errors"],
     "report": ["comparison", "training", "errors"],
-    "api": ["report", "comparison", "training", "recipes", "rules", "errors"],
+    "api": ["environment", "report", "comparison", "training", "recipes", "rules", "errors"],
     "screen": ["comparison", "training"],
     "cli": ["screen", "api", "report", "recipes", "rules", "errors"],
 }

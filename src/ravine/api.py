@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ravine import recipes, report, rules
 from ravine.comparison import search, verdict
-from ravine.comparison.identity import environment, same_or_refuse
+from ravine.comparison.identity import same_or_refuse
 from ravine.comparison.progress import Progress
 from ravine.comparison.protocol import SELECTION_SEEDS, Comparison, seeds_of
 from ravine.comparison.records import Settings, Study, Verdict
 from ravine.comparison.store import Store
+from ravine.environment import environment
 from ravine.errors import SettingError
 from ravine.recipes import Problem, Recipe, find
 from ravine.rules import Rule

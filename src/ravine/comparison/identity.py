@@ -1,14 +1,9 @@
-"""What a run folder belongs to: the recipe's fingerprint, the settings, the environment."""
+"""What a run folder belongs to: the recipe's fingerprint and the settings."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import platform
-import shlex
-import sys
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -90,32 +85,3 @@ def _difference(folder: Path, kind: str, name: str, stored: object, wanted: obje
 
 def _short(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def environment(command: str | None) -> dict[str, str]:
-    """Versions and machine, for the record.
-
-    Args:
-        command: the command line; by default the process's own.
-    """
-    return {
-        "command": command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "ravine": version("ravine"),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "cores": str(os.cpu_count()),
-        "threads": str(torch.get_num_threads()),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    return next(
-        (x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "unknown"
-    )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine.errors import RecipeError
-from ravine.recipes.recipe import Measure, Problem
+from ravine.recipes.recipe import Measure, Problem, Split
 from ravine.seeds import derive
 
 
@@ -18,27 +18,34 @@ def build_model(problem: Problem, seed: int) -> nn.Module:
 
 
 def check(problem: Problem) -> None:
-    """Try one minibatch forward and backward.
+    """Try a minibatch of each split forward, and whether the cost can be trained on.
 
     Raises:
-        RecipeError: the model cannot be built or trained on the data, or the cost or the metric is
-            not a finite 0-D number at the start.
+        RecipeError: the model cannot be built or does not fit the data, or the cost or the metric
+            is not a finite 0-D number at the start.
     """
     model = _built(problem)
-    inputs, targets = (
-        t[: problem.batch_size] for t in (problem.train.inputs, problem.train.targets)
-    )
+    splits = {"validation": problem.validation, "test": problem.test, "training": problem.train}
+    for which, split in splits.items():
+        if split is not None:
+            cost = _tried(problem, model, which, split)
+    if not cost.requires_grad:
+        raise RecipeError("the cost does not depend on the model's parameters; nothing to train")
+
+
+def _tried(problem: Problem, model: nn.Module, which: str, split: Split) -> Tensor:
+    """The cost of the split's first minibatch."""
+    inputs, targets = split.inputs[: problem.batch_size], split.targets[: problem.batch_size]
+    model.train(which == "training")
     try:
         output = model(inputs)
     except Exception as error:
         raise RecipeError(
-            f"the model does not take the training inputs of shape {_shape(inputs)} "
+            f"the model does not take the {which} inputs of shape {_shape(inputs)} "
             f"({inputs.dtype}): {_first_line(error)}"
         ) from error
-    cost = _measured(problem.recipe.cost, "cost", output, targets)
     _measured(problem.recipe.measure, "metric", output.detach(), targets)
-    if not cost.requires_grad:
-        raise RecipeError("the cost does not depend on the model's parameters; nothing to train")
+    return _measured(problem.recipe.cost, "cost", output, targets)
 
 
 def _built(problem: Problem) -> nn.Module:

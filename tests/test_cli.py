@@ -1,0 +1,187 @@
+"""The command line: what it prints, and one clear line and exit code 2 for bad input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from ravine import api
+from ravine.cli import main
+
+RECIPE = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+import ravine
+
+def recipe():
+    x, y = torch.randn(64, 4, generator=torch.Generator().manual_seed(0)), torch.arange(64) % 3
+    return ravine.Recipe(
+        name="mine", model=lambda: nn.Linear(4, 3), cost={cost}, metric=ravine.metrics.error_rate,
+        train={train}, validation=(x, y), test=(x, y), batch_size=8, steps=27,
+    )
+"""
+
+
+def write_recipe(folder, cost="F.cross_entropy", train="(x, y)"):
+    path = folder / "mine.py"
+    path.write_text(RECIPE.format(cost=cost, train=train))
+    return str(path)
+
+
+def test_compare_a_users_recipe_from_start_to_report(tmp_path, capsys):
+    out = tmp_path / "run"
+    arguments = ["compare", write_recipe(tmp_path), "--optimizers", "sgd, adam", "--out", str(out)]
+    assert main([*arguments, "--lane", "serial"]) == 0
+    printed = capsys.readouterr()
+    verdict = json.loads((out / "verdict.json").read_text())
+    assert str(out / "report.html") in printed.out
+    for arm in verdict["arms"]:
+        assert f"{arm['validation']['mean']:.4g}" in printed.out
+    assert "1/9 of the training" in printed.err
+    (out / "report.html").unlink()
+    (out / "verdict.json").unlink()
+    assert main(["report", str(out)]) == 0
+    assert (out / "report.html").exists()
+    assert json.loads((out / "verdict.json").read_text()) == verdict
+
+
+def test_train_prints_the_curve(capsys):
+    assert (
+        main(["train", "digits-softmax", "--optimizer", "adam", "--lr", "0.01", "--steps", "27"])
+        == 0
+    )
+    run, _ = api.train("digits-softmax", "adam", 0.01, steps=27)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 28
+    assert lines[-1].split() == [
+        "27",
+        *(f"{v:.4g}" for v in (run.curve[-1].cost, run.curve[-1].validation_cost,
+                               run.curve[-1].validation_metric)),
+    ]  # fmt: skip
+
+
+def test_train_says_when_it_diverged(capsys):
+    assert (
+        main(["train", "digits-softmax", "--optimizer", "sgd", "--lr", "1e38", "--steps", "27"])
+        == 0
+    )
+    assert "diverged" in capsys.readouterr().out
+
+
+def test_lists(capsys):
+    assert main(["optimizers", "--json"]) == 0
+    listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert listed["adam"]["defaults"]["beta2"] == 0.999
+    assert main(["optimizers"]) == 0
+    assert "Kingma & Ba 2015, algorithm 1" in capsys.readouterr().out
+    assert main(["recipes", "--json"]) == 0
+    assert {row["name"] for row in json.loads(capsys.readouterr().out)} == {
+        "digits-mlp",
+        "digits-softmax",
+        "quadratic",
+    }
+
+
+BAD = {
+    "unknown optimizer": ("compare digits-mlp --optimizers sgd,adan", "did you mean adam"),
+    "unknown recipe": ("compare digit-mlp", "did you mean digits-mlp"),
+    "unknown lane": ("compare digits-mlp --lane parallel --out {tmp}/new", "unknown lane"),
+    "one optimizer": ("compare digits-mlp --optimizers adam", "at least two"),
+    "no optimizer": ("compare digits-mlp --optimizers ,", "unknown optimizer ''"),
+    "missing file": ("compare {tmp}/absent.py", "is not a file"),
+    "no recipe()": ("compare {tmp}/empty.py", "defines no recipe()"),
+    "shapes": ("compare {shapes}", "does not take the training inputs of shape [8, 3]"),
+    "non-scalar cost": ("compare {vector}", "expected one number"),
+    "empty data": ("compare {nothing}", "training data are empty"),
+    "NaN in the data": ("compare {nan}", "hold 4 NaN or infinite values"),
+    "lr 0": ("train digits-mlp --optimizer sgd --lr 0", "--lr 0; expected a number above 0"),
+    "lr below 0": ("train digits-mlp --optimizer sgd --lr -1", "--lr -1"),
+    "lr nan": ("train digits-mlp --optimizer sgd --lr nan", "--lr nan"),
+    "lr word": ("train digits-mlp --optimizer sgd --lr fast", "invalid float value: 'fast'"),
+    "epochs 0": ("compare digits-mlp --epochs 0", "--epochs 0"),
+    "steps and epochs": ("compare digits-mlp --epochs 1 --steps 1", "not allowed with"),
+    "seed": ("compare digits-mlp --seed -3", "--seed -3"),
+    "a file as folder": ("compare digits-mlp --out {tmp}/empty.py", "choose another --out"),
+    "under a file": ("compare digits-mlp --out {tmp}/empty.py/run", "choose another --out"),
+    "unwritable": ("compare digits-mlp --out /proc/ravine", "choose another --out"),
+    "foreign folder": ("compare digits-mlp --out {tmp}", "but no run.sqlite"),
+    "corrupt run.sqlite": ("compare digits-mlp --out {corrupt}", "is damaged"),
+    "report of a corrupt run": ("report {corrupt}", "is damaged"),
+    "report of nothing": ("report {tmp}/absent", "holds no run.sqlite"),
+    "report, unfinished": ("report {unfinished}", "no finished comparison"),
+    "no command": ("", "COMMAND"),
+    "unknown command": ("compere digits-mlp", "invalid choice"),
+}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    from ravine.comparison.store import Store
+
+    tmp = tmp_path_factory.mktemp("bad")
+    (tmp / "empty.py").write_text("")
+    recipes = {
+        "shapes": {"train": "(x[:, :3], y)"},
+        "vector": {"cost": "lambda o, t: F.cross_entropy(o, t, reduction='none')"},
+        "nothing": {"train": "(x[:0], y[:0])"},
+        "nan": {"train": "(torch.where(torch.arange(64)[:, None] == 5, torch.nan, x), y)"},
+    }
+    found = {"tmp": tmp, "corrupt": tmp / "corrupt", "unfinished": tmp / "unfinished"}
+    for name, parts in recipes.items():
+        (tmp / name).mkdir()
+        found[name] = write_recipe(tmp / name, **parts)
+    found["corrupt"].mkdir()
+    (found["corrupt"] / "run.sqlite").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    Store(found["unfinished"]).close()
+    return found
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(case, places, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    command, message = BAD[case]
+    try:
+        code = main(command.format(**places).split())
+    except SystemExit as stop:  # argparse
+        code = stop.code
+    printed = capsys.readouterr()
+    assert code == 2
+    assert message in printed.err
+    assert printed.err.startswith("ravine: error: ")
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+    assert list(tmp_path.iterdir()) == []  # nothing is left behind
+
+
+def test_ctrl_c_is_130_and_keeps_what_is_stored(tmp_path, monkeypatch, capsys):
+    from ravine.comparison.store import Store
+
+    path, out = write_recipe(tmp_path), tmp_path / "run"
+    save = Store.save
+
+    def once(store, stage, members):
+        save(store, stage, members)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "save", once)
+    assert main(["compare", path, "--out", str(out), "--lane", "serial"]) == 130
+    assert "The same command continues" in capsys.readouterr().err
+    store = Store(out)
+    assert len(store.runs("selection")) == 1
+    store.close()
+
+
+def test_python_m_ravine():
+    done = subprocess.run(
+        [sys.executable, "-m", "ravine", "--version"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "ravine 0.1.0\n")
+
+
+def test_the_command_is_installed():
+    assert shutil.which("ravine", path=str(__import__("pathlib").Path(sys.executable).parent))
