@@ -98,7 +98,7 @@ class Verdict:
 
     Attributes:
         recipe: its name. metric: name of the metric. maximize: whether a larger metric is better.
-        best: the arms among which the best one is with P >= 0.95; a winner if there is only one.
+        best: the arms among which the best one is with P >= 0.98; a winner if there is only one.
         arms: all arms, best validation mean first.
         selection_seeds: seeds that took part in choosing. final_seeds: fresh ones, reported on.
         target: the validation metric that counts as "there" for steps and seconds to target.

@@ -66,7 +66,9 @@ def conclude(store: Store) -> Study:
             rank=statistics.interval(ranks[i]),
             steps_to_target=(steps := _to_target(_runs_of(name, final), sign, target)),
             seconds_to_target=steps * facts["step_seconds"][name],
-            lr_band=_band(rates[name], outcome["chosen"][name], sign, baseline),
+            lr_band=_band(
+                _runs_of(name, selection), rates[name], outcome["chosen"][name], sign, baseline
+            ),
             rates=rates[name],
             diverged=sum(
                 run.diverged_at is not None for run in _runs_of(name, [*selection, *final])
@@ -120,7 +122,7 @@ def _rates(
 ) -> tuple[RateScore, ...]:
     """Every learning rate of an arm, ascending."""
     first_rung = rung_steps(settings.steps, RUNGS[0])
-    by_rate = {lr: [r for r in runs if r.trial.lr == lr] for lr in {r.trial.lr for r in runs}}
+    by_rate = {lr: _at_rate(lr, runs) for lr in {run.trial.lr for run in runs}}
     scores = []
     for lr in sorted(by_rate):
         last, early = (score(by_rate[lr], sign < 0, until)[0] for until in (None, first_rung))
@@ -135,14 +137,32 @@ def _rates(
 
 
 def _band(
-    rates: Sequence[RateScore], chosen: float, sign: int, baseline: float
+    runs: Sequence[Run], rates: Sequence[RateScore], chosen: float, sign: int, baseline: float
 ) -> tuple[float, float]:
-    """The good learning rates around the chosen one, all compared after the first rung."""
-    early = [
-        None if rate.early is None or rate.validation is None else sign * rate.early
-        for rate in rates
-    ]
-    return statistics.good_band([r.lr for r in rates], early, chosen, sign * baseline, GOOD)
+    """The good learning rates around the chosen one.
+
+    Each is compared with the best one after as many steps as it was given itself: a rate that was
+    dropped after T/9 is not held against what others reached at T.
+    """
+    healthy = [rate for rate in rates if rate.validation is not None]
+
+    def behind(rate: RateScore) -> float | None:
+        if rate.validation is None:
+            return None
+        as_far = [
+            score(_at_rate(other.lr, runs), sign < 0, rate.steps)[0]
+            for other in healthy
+            if other.steps >= rate.steps
+        ]
+        return sign * rate.validation - min(as_far)
+
+    best = min((sign * rate.validation for rate in rates if rate.validation is not None), default=0)
+    gaps = [behind(rate) for rate in rates]
+    return statistics.good_band([r.lr for r in rates], gaps, chosen, sign * baseline - best, GOOD)
+
+
+def _at_rate(lr: float, runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.trial.lr == lr]
 
 
 def _finite(value: float) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ravine.comparison.records import Interval
+from ravine.comparison.statistics import STOP_LEVEL
 
 
 def number(x: float, digits: int = 3) -> str:
@@ -51,16 +52,16 @@ def duration(seconds: float) -> str:
 
 
 def probability(p: float) -> str:
-    """Print a probability to two digits, never as a certainty, never rounded up to a winner's 0.95.
+    """Print a probability to two digits, never as a certainty, never rounded up to a winner's level.
 
-    >>> probability(0.971), probability(0.9999), probability(0.001), probability(0.9496)
-    ('0.97', '> 0.99', '< 0.01', '0.949')
+    >>> probability(0.971), probability(0.9999), probability(0.001), probability(0.9796)
+    ('0.97', '> 0.99', '< 0.01', '0.979')
     """
     if p > 0.99:
         return "> 0.99"
     if p < 0.01:
         return "< 0.01"
-    if p < 0.95 <= round(p, 2):
+    if p < STOP_LEVEL <= round(p, 2):
         return f"{math.floor(p * 1000) / 1000:.3f}"
     return f"{p:.2f}"
 
