@@ -21,6 +21,7 @@ from ravine.training.choose import choose, make_lane
 from ravine.training.lane import Lane, Member
 from ravine.training.records import Run, Trial
 from ravine.training.serial import SerialLane
+from ravine.training.threads import threads
 
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
 """Compared where the user names none."""
@@ -73,8 +74,9 @@ def compare(
         same_or_refuse(store, problem, settings)
         if store.fact("outcome") is None:
             progress = progress or Progress()
-            fitting = _lane(problem, chosen, settings, lane, store, command, progress)
-            Comparison(problem, chosen, settings, fitting, store, progress).run()
+            fitting, count = _lane(problem, chosen, settings, lane, store, command, progress)
+            with threads(count):
+                Comparison(problem, chosen, settings, fitting, store, progress).run()
         return write(store).verdict
     finally:
         store.close()
@@ -127,31 +129,33 @@ def _lane(
     store: Store,
     command: str | None,
     progress: Progress,
-) -> Lane:
-    """The lane of a new comparison, or the one that a comparison was begun with."""
+) -> tuple[Lane, int]:
+    """The lane of a new comparison, or the one it was begun with; and its number of threads."""
     capacity = len(chosen) * search.SURVIVORS * SELECTION_SEEDS
     stored = store.fact("lane")
     if stored is None:
-        trials = _sample(chosen, settings)
         work = _least_work(problem.steps, len(chosen))
-        choice = choose(problem, chosen, trials, asked, capacity, work)
+        choice = choose(problem, chosen, _sample(chosen, settings), asked, capacity, work)
+        about = f"{choice.lane.title}: {choice.reason}"
+        progress.note(f"training {about}")
         stored = {
             "name": choice.lane.name,
             "compiled": choice.lane.compiled,
+            "threads": choice.threads,
             "asked": asked,
         }
-        about = {"lane": f"{choice.lane.title}: {choice.reason}", **environment(command)}
+        machine = {**environment(command), "threads": str(choice.threads)}
         store.set_fact("problem", _problem_facts(problem, chosen, choice.step_seconds))
-        store.set_fact("environment", about)
+        store.set_fact("environment", {"lane": about, **machine})
         store.set_fact("lane", stored)
-        progress.note(f"training {choice.lane.title}: {choice.reason}")
-        return choice.lane
+        return choice.lane, choice.threads
     if asked not in ("auto", stored["asked"], stored["name"]):
         raise SettingError(
             f"{store.folder} was begun in lane {stored['name']}, this command says --lane {asked}; "
             f"type --lane {stored['name']}, or choose another --out"
         )
-    return make_lane(stored["name"], stored["compiled"], problem, chosen, capacity)
+    lane = make_lane(stored["name"], stored["compiled"], problem, chosen, capacity)
+    return lane, stored["threads"]
 
 
 def _sample(chosen: Mapping[str, Rule], settings: Settings) -> list[Trial]:

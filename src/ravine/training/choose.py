@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
 from ravine.errors import SettingError, UnknownNameError
 from ravine.recipes import Problem, Split
 from ravine.rules import Rule
@@ -13,12 +15,18 @@ from ravine.training.lane import Lane, Member
 from ravine.training.population import PopulationLane
 from ravine.training.records import Trial
 from ravine.training.serial import SerialLane
+from ravine.training.threads import threads
 
 LANES = ("auto", "serial", "population")
 
 COMPILING_PAYS = 30.0
 """Seconds of training left from which on compiling is tried. It takes 10-25 s on two cores when cold,
 2-4 s from inductor's cache, and makes steps 2-4 times faster."""
+
+THREADS_PAY = 1.2
+"""Several threads are used only where they are so much faster than one. Operations on small tensors
+gain nothing from them, and where another program holds a core they wait for each other: a hundred
+times slower steps were seen on two cores with one busy."""
 
 AGREEMENT = 1e-3
 """Largest relative difference between the lanes' costs over three steps. Rounding in float32 stays
@@ -31,11 +39,13 @@ class Choice:
 
     Attributes:
         lane: the lane.
+        threads: how many threads to run it on.
         reason: why this one, in one line.
         step_seconds: optimizer -> seconds of one gradient step of one model trained alone.
     """
 
     lane: Lane
+    threads: int
     reason: str
     step_seconds: Mapping[str, float]
 
@@ -66,45 +76,50 @@ def choose(
         raise UnknownNameError.of("lane", asked, LANES, "ravine compare --help")
     serial = SerialLane(problem, rules)
     first = {name: next(t for t in trials if t.optimizer == name) for name in rules}
-    alone = {name: _seconds(serial, [trial]) for name, trial in first.items()}
+    alone, few = _fewest_threads(serial, list(first.values()))
+    with threads(few):
+        each = {name: _seconds(serial, [trial]) for name, trial in first.items()}
     if asked == "serial":
-        return Choice(serial, "as asked", alone)
+        return Choice(serial, few, "as asked", each)
     obstacle = why_not_population(problem, rules, next(iter(first.values())))
     if asked == "population":
         if obstacle:
             raise SettingError(f"--lane population cannot train this recipe: {obstacle}; use auto")
-        return Choice(PopulationLane(problem, rules, capacity), "as asked", alone)
+        population = PopulationLane(problem, rules, capacity)
+        return Choice(population, torch.get_num_threads(), "as asked", each)
     if obstacle:
-        return Choice(serial, obstacle, alone)
-    return _fastest(
-        serial, sum(alone.values()) / len(alone), trials[:capacity], capacity, work, alone
-    )
+        return Choice(serial, few, obstacle, each)
+    timed: list[tuple[float, int, Lane]] = [(alone, few, serial)]
+    timed += _populations(serial, trials[:capacity], capacity, work, alone)
+    seconds, count, lane = min(timed, key=lambda row: row[0])
+    reason = "fastest when timed"
+    if lane is not serial:
+        reason = f"{alone / seconds:.1f} times as fast as one by one"
+    return Choice(lane, count, reason, each)
 
 
-def _fastest(
-    serial: SerialLane,
-    seconds_alone: float,
-    trials: Sequence[Trial],
-    capacity: int,
-    work: int,
-    alone: Mapping[str, float],
-) -> Choice:
-    timed: list[tuple[float, Lane]] = [(seconds_alone, serial)]
+def _populations(
+    serial: SerialLane, trials: Sequence[Trial], capacity: int, work: int, alone: float
+) -> list[tuple[float, int, Lane]]:
+    """Seconds per member and step, threads, and lane, of the population lanes worth timing."""
     plain = PopulationLane(serial.problem, serial.rules, capacity, compiled=False)
-    timed.append((_seconds(plain, trials), plain))
-    if min(timed, key=_first)[0] * work > COMPILING_PAYS:
+    seconds, count = _fewest_threads(plain, trials)
+    timed: list[tuple[float, int, Lane]] = [(seconds, count, plain)]
+    if min(alone, seconds) * work > COMPILING_PAYS:
         compiled = PopulationLane(serial.problem, serial.rules, capacity)
-        timed.append((_seconds(compiled, trials), compiled))
-    seconds, lane = min(timed, key=_first)
-    ratio = seconds_alone / seconds
-    reason = (
-        f"{ratio:.1f} times as fast as one by one" if lane is not serial else "fastest when timed"
-    )
-    return Choice(lane, reason, alone)
+        timed.append((_seconds(compiled, trials), torch.get_num_threads(), compiled))
+    return timed
 
 
-def _first(pair: tuple[float, Lane]) -> float:
-    return pair[0]
+def _fewest_threads(lane: Lane, trials: Sequence[Trial]) -> tuple[float, int]:
+    """Seconds per member and step, and the threads this takes: one, or all where that pays."""
+    timed = {}
+    for count in sorted({1, torch.get_num_threads()}):
+        with threads(count):
+            timed[count] = _seconds(lane, trials)
+    most = max(timed)
+    count = most if timed[most] * THREADS_PAY < timed[1] else 1
+    return timed[count], count
 
 
 def _seconds(lane: Lane, trials: Sequence[Trial]) -> float:
