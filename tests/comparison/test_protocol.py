@@ -10,11 +10,12 @@ from dataclasses import replace
 
 import pytest
 
-from ravine import api
+from ravine import api, metrics
 from ravine.comparison import search, statistics
 from ravine.comparison.protocol import final_scores, rung_steps, score, seeds_of
+from ravine.comparison.records import Settings
 from ravine.comparison.store import Store
-from ravine.comparison.verdict import as_json
+from ravine.comparison.verdict import _band, _rates, as_json
 from ravine.errors import FolderError, SettingError
 from ravine.training.population import PopulationLane
 from ravine.training.records import Point, Run, Trial
@@ -302,6 +303,38 @@ def test_identical_optimizers_tie(tmp_path):
     assert set(verdict.best) == {"sgd", "twin"}
     assert [arm.p_best for arm in verdict.arms] == [0.5, 0.5]
     assert len(verdict.final_seeds) == statistics.LOOKS[-1]
+
+
+def test_a_larger_is_better_metric_gives_the_mirrored_verdict(tmp_path, study):
+    """Accuracy is 1 - error rate: the same choices, every number mirrored."""
+    recipe = replace(small_recipe(), metric=metrics.accuracy, maximize=True)
+    verdict = api.compare(recipe, OPTIMIZERS, tmp_path / "run", lane="serial", command="test")
+    assert verdict.best == study.verdict.best
+    assert verdict.target == pytest.approx(1 - study.verdict.target)
+    for arm, same in zip(verdict.arms, study.verdict.arms, strict=True):
+        assert (arm.optimizer, arm.hyper) == (same.optimizer, same.hyper)
+        assert arm.p_best == pytest.approx(same.p_best, abs=0.02)
+        assert arm.lr_band == same.lr_band
+        assert arm.steps_to_target == same.steps_to_target
+        for mirrored, value in ((arm.validation, same.validation), (arm.test, same.test)):
+            assert mirrored.mean == pytest.approx(1 - value.mean)
+            assert (mirrored.lo, mirrored.hi) == pytest.approx((1 - value.hi, 1 - value.lo))
+        for mirrored, rate in zip(arm.rates, same.rates, strict=True):
+            assert (mirrored.lr, mirrored.status) == (rate.lr, rate.status)
+            if rate.validation is None:
+                assert mirrored.validation is None
+            else:
+                assert mirrored.validation == pytest.approx(1 - rate.validation)
+
+
+def test_the_band_compares_each_rate_after_as_many_steps_as_it_was_given():
+    """Rate 1 was dropped at step 1 with 0.5, when the best had 0.45; at the end it has 0.1."""
+    runs = [
+        Run(Trial("a", {"lr": lr}, 0), tuple(Point(i, 1, 1, v) for i, v in enumerate(values)))
+        for lr, values in {1.0: (0.9, 0.455), 2.0: (0.9, 0.45, 0.1), 4.0: (0.9, 0.6)}.items()
+    ]
+    rates = _rates(runs, 2.0, Settings(("a",), 2, 0), sign=1)
+    assert _band(runs, rates, chosen=2.0, sign=1, baseline=0.9) == (1.0, 2.0)
 
 
 def digits_twin():

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from ravine import rules
-from ravine.training.lane import Lane, Member, pack, unpack
+from ravine.recipes import Split
+from ravine.training.lane import Lane, Member, mean_over, pack, unpack
 from ravine.training.population import PopulationLane
 from ravine.training.records import Trial
 from ravine.training.serial import SerialLane
+from ravine.training.threads import threads
 from tests.problems import digits_problem, mlp, noisy
 
 RULES = {name: rules.get(name) for name in rules.REGISTRY}
@@ -73,8 +75,9 @@ def test_a_curve_does_not_depend_on_the_neighbours(model, compiled):
     problem = digits_problem(model)
     one = [trial("adam", 3)]
     crowd = [trial("sgd", s, lr=0.1) for s in range(5)] + [trial("adam", s) for s in range(8)]
-    few = train(PopulationLane(problem, RULES, 4, compiled), one, 27)
-    many = train(PopulationLane(problem, RULES, len(crowd), compiled), crowd, 27)
+    with threads(2):
+        few = train(PopulationLane(problem, RULES, 4, compiled), one, 27)
+        many = train(PopulationLane(problem, RULES, len(crowd), compiled), crowd, 27)
     ((key, member),) = few.items()
     assert many[key].run.curve == member.run.curve
     assert torch.equal(weights(many[key]), weights(member))
@@ -131,6 +134,21 @@ def test_pausing_changes_nothing():
         calls += 1
     assert calls == 27
     assert member.run.curve == whole.run.curve
+
+
+def test_measures_are_means_over_all_examples():
+    """5000 examples in slices of 2048: the last, smaller one does not weigh more."""
+    values = torch.linspace(0, 1, 5000, dtype=torch.float64) ** 3
+    split = Split(values, values)
+
+    def mean(output: Tensor, target: Tensor) -> Tensor:
+        return (output * target).mean()
+
+    (whole,) = mean_over(split, lambda x: x, [mean], members=False)
+    assert whole.item() == pytest.approx((values * values).mean().item(), rel=1e-12)
+    two = torch.tensor([[1.0], [2.0]], dtype=torch.float64)
+    (each,) = mean_over(split, lambda x: two * x, [mean], members=True)
+    assert each.tolist() == pytest.approx([whole.item(), 2 * whole.item()], rel=1e-12)
 
 
 def test_both_lanes_test_the_same_weights():

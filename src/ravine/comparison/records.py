@@ -68,6 +68,8 @@ class Arm:
         lr_band: smallest and largest good learning rate around the chosen one.
         rates: all learning rates tried, ascending.
         diverged: how many trials (selection and final) diverged.
+        final_diverged: how many of the final ones. They count as the worst value there is in
+            `validation`, which then is no measurement; `test` is None.
         gradient_steps: gradient steps granted to this optimizer in the selection.
     """
 
@@ -84,6 +86,7 @@ class Arm:
     lr_band: tuple[float, float]
     rates: tuple[RateScore, ...]
     diverged: int
+    final_diverged: int
     gradient_steps: int
 
     @property

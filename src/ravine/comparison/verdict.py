@@ -37,7 +37,8 @@ def conclude(store: Store) -> Study:
         raise FolderError(
             f"{store.folder} holds no finished comparison; type its `ravine compare` command again"
         )
-    settings = Settings(**store.fact("settings"))
+    stored = store.fact("settings")
+    settings = Settings(tuple(stored["optimizers"]), stored["steps"], stored["seed"])
     selection, final = store.runs("selection"), store.runs("final")
     names = list(settings.optimizers)
     sign = -1 if facts["maximize"] else 1
@@ -73,6 +74,7 @@ def conclude(store: Store) -> Study:
             diverged=sum(
                 run.diverged_at is not None for run in _runs_of(name, [*selection, *final])
             ),
+            final_diverged=sum(run.diverged_at is not None for run in _runs_of(name, final)),
             gradient_steps=sum(run.curve[-1].step for run in _runs_of(name, selection)),
         )
         for i, name in enumerate(names)
@@ -215,6 +217,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
                     for rate in arm.rates
                 ],
                 "diverged": arm.diverged,
+                "final_diverged": arm.final_diverged,
                 "gradient_steps": arm.gradient_steps,
             }
             for arm in verdict.arms
