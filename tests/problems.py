@@ -37,6 +37,19 @@ def noisy() -> nn.Module:
     return model
 
 
+def convolutional() -> nn.Module:
+    """Two convolutions with batch norm: rounding that training amplifies."""
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)),
+        nn.Conv2d(1, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Conv2d(4, 8, 3),
+        nn.Flatten(),
+        nn.Linear(128, 10),
+    )
+
+
 def digits_recipe(
     model: Callable[[], nn.Module] = mlp, dtype: torch.dtype = torch.float32, **changes: Any
 ) -> Recipe:

@@ -23,7 +23,7 @@ BELOW = {
     "optim": ["engines", "transforms", "rules", "errors"],
     "recipes": ["batches", "metrics", "seeds", "errors"],
     "training": ["recipes", "engines", "rules", "batches", "seeds", "errors"],
-    "comparison": ["training", "recipes", "rules", "errors"],
+    "comparison": ["training", "recipes", "engines", "rules", "errors"],
     "report": ["comparison", "training", "errors"],
     "api": ["environment", "report", "comparison", "training", "recipes", "rules", "errors"],
     "screen": ["comparison", "training"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from ravine import recipes, report, rules
@@ -12,12 +13,12 @@ from ravine.comparison.identity import same_or_refuse
 from ravine.comparison.progress import Progress
 from ravine.comparison.protocol import SELECTION_SEEDS, Comparison, seeds_of
 from ravine.comparison.records import Settings, Study, Verdict
-from ravine.comparison.store import Store
+from ravine.comparison.store import Store, explained
 from ravine.environment import environment
 from ravine.errors import SettingError
 from ravine.recipes import Problem, Recipe, find
 from ravine.rules import Rule
-from ravine.training.choose import choose, make_lane
+from ravine.training.choose import check_lane, choose, make_lane
 from ravine.training.lane import Lane, Member
 from ravine.training.records import Run, Trial
 from ravine.training.serial import SerialLane
@@ -27,6 +28,9 @@ OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
 """Compared where the user names none."""
 
 REPORT = "report.html"
+
+MOST_SEEDS = 10**9
+"""Largest base seed: the seeds that derive from it have to fit into 64 bits."""
 
 AnyRecipe = str | Path | Recipe | Callable[[], Recipe]
 
@@ -65,26 +69,30 @@ def compare(
     chosen = resolve(optimizers)
     if len(chosen) < 2:
         raise SettingError(f"--optimizers names {len(chosen)}; expected at least two to compare")
-    if seed < 0:
-        raise SettingError(f"--seed {seed}; expected a whole number from 0 on")
+    for rule in chosen.values():
+        search.grid(rule.defaults["lr"])
+    _check_seed(seed)
+    check_lane(lane)
+    settings = Settings(tuple(chosen), problem.steps, seed)
     folder = folder_of(problem.recipe, out)
-    store = Store(folder)
-    try:
-        settings = Settings(tuple(chosen), problem.steps, seed)
-        same_or_refuse(store, problem, settings)
+    with explained(folder), closing(Store(folder)) as store:
+        same_or_refuse(store, problem, settings, chosen)
         if store.fact("outcome") is None:
             progress = progress or Progress()
             fitting, count = _lane(problem, chosen, settings, lane, store, command, progress)
             with threads(count):
                 Comparison(problem, chosen, settings, fitting, store, progress).run()
         return write(store).verdict
-    finally:
-        store.close()
 
 
 def folder_of(recipe: Recipe, out: str | Path | None) -> Path:
     """The run folder: what was asked for, or runs/<recipe>."""
     return Path("runs") / recipe.name if out is None else Path(out)
+
+
+def _check_seed(seed: int) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MOST_SEEDS:
+        raise SettingError(f"--seed {seed}; expected a whole number from 0 to {MOST_SEEDS}")
 
 
 def _loaded(recipe: AnyRecipe, steps: int | None, epochs: int | None) -> Problem:
@@ -103,22 +111,36 @@ def write(store: Store) -> Study:
 
 def rewrite_report(folder: str | Path) -> Path:
     """The report of a run folder again, from what is stored; the path of the page."""
-    store = Store(Path(folder), must_exist=True)
-    try:
+    folder = Path(folder)
+    with explained(folder), closing(Store(folder, must_exist=True)) as store:
         write(store)
-    finally:
-        store.close()
-    return Path(folder) / REPORT
+    return folder / REPORT
 
 
 def resolve(optimizers: Sequence[str | Rule]) -> dict[str, Rule]:
     """Rules by name, from names and rules."""
-    found = [rules.get(o) if isinstance(o, str) else o for o in optimizers]
+    if isinstance(optimizers, str):
+        raise SettingError(f"optimizers={optimizers!r}; expected a list, e.g. [{optimizers!r}]")
+    found = [_rule(optimizer) for optimizer in optimizers]
     by_name = {rule.name: rule for rule in found}
     if len(by_name) != len(found):
         twice = next(r.name for r in found if sum(s.name == r.name for s in found) > 1)
-        raise SettingError(f"optimizer {twice!r} is given twice; expected each once")
+        raise SettingError(
+            f"optimizer {twice!r} is given twice; name a variant with "
+            'dataclasses.replace(rule, name="...", title="...")'
+        )
     return by_name
+
+
+def _rule(optimizer: str | Rule) -> Rule:
+    if isinstance(optimizer, Rule):
+        return optimizer
+    if isinstance(optimizer, str):
+        return rules.get(optimizer)
+    raise SettingError(
+        f"optimizer {optimizer!r}; expected a name from `ravine optimizers` or a ravine.Rule, "
+        "e.g. ravine.rules.adam(beta1=0.5)"
+    )
 
 
 def _lane(
@@ -145,9 +167,11 @@ def _lane(
             "asked": asked,
         }
         machine = {**environment(command), "threads": str(choice.threads)}
-        store.set_fact("problem", _problem_facts(problem, chosen, choice.step_seconds))
-        store.set_fact("environment", {"lane": about, **machine})
-        store.set_fact("lane", stored)
+        store.set_facts(
+            problem=_problem_facts(problem, chosen, choice.step_seconds),
+            environment={"lane": about, **machine},
+            lane=stored,
+        )
         return choice.lane, choice.threads
     if asked not in ("auto", stored["asked"], stored["name"]):
         raise SettingError(
@@ -213,6 +237,7 @@ def train(
         the run, and the name of its metric.
     """
     problem = _loaded(recipe, steps, epochs)
+    _check_seed(seed)
     chosen = resolve([optimizer])
     ((name, rule),) = chosen.items()
     rate = rule.defaults["lr"] if lr is None else lr

@@ -28,10 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ravine: error: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print(
-            "\nravine: stopped; all that finished is kept. The same command continues.",
-            file=sys.stderr,
-        )
+        print(f"\nravine: stopped; {arguments.stopped}", file=sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -51,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Find the optimizer that trains your model, and why the others don't.",
         epilog="example: ravine compare digits-mlp --optimizers sgd,adam --out runs/first",
     )
+    parser.set_defaults(stopped="nothing was written.")
     parser.add_argument("--version", action="version", version=f"ravine {version('ravine')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_compare(commands)
@@ -75,7 +73,9 @@ def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
     compare.add_argument("--optimizers", metavar="A,B,...", help="names from `ravine optimizers`")
     compare.add_argument("--out", metavar="DIR", help="run folder (default: runs/<recipe>)")
     compare.add_argument("--lane", default="auto", help="auto (default), serial or population")
-    compare.set_defaults(run=_compare)
+    compare.set_defaults(
+        run=_compare, stopped="all that finished is kept. The same command continues."
+    )
 
 
 def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:

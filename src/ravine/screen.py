@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from ravine.comparison.progress import Progress as Listener
 from ravine.comparison.records import Interval, Verdict
@@ -40,11 +41,11 @@ class PlainListener(Listener):
     def stage(self, title: str, steps: int) -> None:
         """A line for the stage, if there is something left to do in it."""
         if steps:
-            self._console.print(f"{title}: {steps:,} gradient steps", soft_wrap=True)
+            self._console.print(f"{title}: {steps:,} gradient steps", soft_wrap=True, markup=False)
 
     def note(self, line: str) -> None:
         """The line."""
-        self._console.print(line, soft_wrap=True)
+        self._console.print(line, soft_wrap=True, markup=False)
 
 
 class LiveListener(Listener):
@@ -52,10 +53,10 @@ class LiveListener(Listener):
 
     def __init__(self) -> None:
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(compact=True),
         )
         self._task = self._bar.add_task("getting ready", total=None, rate="")
@@ -79,13 +80,13 @@ class LiveListener(Listener):
         for heading in ("optimizer", "best learning rate", "validation"):
             table.add_column(heading, justify="left" if heading == "optimizer" else "right")
         for name, (rate, metric) in scores.items():
-            table.add_row(name, f"{rate:g}", f"{metric:.4g}")
+            table.add_row(Text(name), f"{rate:g}", f"{metric:.4g}")
         self.picture.renderables[:] = [self._bar, table]
 
     def note(self, line: str) -> None:
         """The line, above the bar."""
         if self.console:
-            self.console.print(line, soft_wrap=True)
+            self.console.print(line, soft_wrap=True, markup=False)
 
 
 def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
@@ -94,10 +95,10 @@ def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
     table = Table(box=None, padding=(0, 1))
     table.add_column("optimizer")
     for heading in ("lr", f"validation {verdict.metric}", "test", "P(best)", "steps to target"):
-        table.add_column(heading, justify="right")
+        table.add_column(Text(heading), justify="right")
     for arm in verdict.arms:
         table.add_row(
-            arm.optimizer,
+            Text(arm.optimizer),
             f"{arm.lr:g}",
             _interval(arm.validation),
             "" if arm.test is None else _interval(arm.test),
@@ -121,7 +122,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for heading in headings:
         table.add_column(heading, no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
 
 
@@ -130,7 +131,7 @@ def print_training(run: Run, metric: str) -> None:
     console = Console(highlight=False)
     table = Table(box=None, padding=(0, 1))
     for heading in ("step", "training cost", "validation cost", f"validation {metric}"):
-        table.add_column(heading, justify="right")
+        table.add_column(Text(heading), justify="right")
     for point in run.curve:
         values = (point.cost, point.validation_cost, point.validation_metric)
         table.add_row(f"{point.step}", *(f"{value:.4g}" for value in values))

@@ -6,11 +6,13 @@ import json
 import math
 import shutil
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+import torch
 
-from ravine import api, metrics
+from ravine import api, metrics, rules
 from ravine.comparison import search, statistics
 from ravine.comparison.protocol import final_scores, rung_steps, score, seeds_of
 from ravine.comparison.records import Settings
@@ -130,47 +132,62 @@ def test_the_files(finished, study):
 
 @pytest.mark.parametrize("lane", ["serial", "population"])
 def test_a_killed_comparison_goes_on_to_the_same_verdict(tmp_path, monkeypatch, lane):
-    """Stopped before and after each save in turn, then started again."""
-    if lane == "population":
-        monkeypatch.setattr("ravine.training.choose.PopulationLane", Uncompiled)
-    undisturbed = run_small(tmp_path / "undisturbed", lane)
-    save = Store.save
-    interrupted = tmp_path / "interrupted"
+    """Stopped inside and right after one transaction after the other, and started again each time.
+
+    The test metric is NaN for some runs, which is stored like one that was never taken.
+    """
+    monkeypatch.setattr("ravine.training.choose.PopulationLane", Uncompiled)
+    undisturbed = run_partly_untestable(tmp_path / "undisturbed", lane)
+    save, transaction = Store.save, Store._transaction
     saved: list[tuple] = []
+
+    def listening(store, stage, members):
+        save(store, stage, members)
+        saved.extend((stage, m.run.trial.optimizer, m.run.trial.lr, m.run.trial.seed, m.step)
+                     for m in members)  # fmt: skip
 
     def stop_at(count, after):
         calls = iter(range(10**6))
 
-        def stopping(store, stage, members):
+        @contextmanager
+        def stopping(store):
             stop = next(calls) == count
-            if stop and not after:
-                raise KeyboardInterrupt
-            for member in members:
-                saved.append(
-                    (
-                        stage,
-                        member.run.trial.optimizer,
-                        member.run.trial.lr,
-                        member.run.trial.seed,
-                        member.step,
-                    )
-                )
-            save(store, stage, members)
+            with transaction(store):
+                yield
+                if stop and not after:
+                    raise KeyboardInterrupt
             if stop:
                 raise KeyboardInterrupt
 
         return stopping
 
+    monkeypatch.setattr(Store, "save", listening)
     for stops in range(10**6):
-        monkeypatch.setattr(Store, "save", stop_at(stops % 7, after=bool(stops % 2)))
+        monkeypatch.setattr(Store, "_transaction", stop_at(stops % 11, after=bool(stops % 2)))
         try:
-            verdict = run_small(interrupted, lane)
+            verdict = run_partly_untestable(tmp_path / "interrupted", lane)
             break
         except KeyboardInterrupt:
             continue
-    assert stops > 3
+    assert stops >= 6
     assert without_clock(verdict) == without_clock(undisturbed)
+    assert all(arm.test is None for arm in verdict.arms)
     assert len(saved) == len(set(saved))  # nothing that was saved was trained again
+
+
+def run_partly_untestable(out, lane):
+    """The metric of the test data is NaN unless the model has learned something."""
+    recipe = small_recipe()
+
+    def metric(output, target):
+        wrong = metrics.error_rate(output, target)
+        tested = len(target) == len(recipe.test[1])
+        return torch.where(wrong * tested > 0.05, torch.nan, wrong)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ravine.recipes.check", lambda problem: None)
+        changed = replace(recipe, metric=metric, steps=27)
+        return api.compare(changed, OPTIMIZERS, out, lane=lane, command="test")
 
 
 class Uncompiled(PopulationLane):
@@ -178,6 +195,47 @@ class Uncompiled(PopulationLane):
 
     def __init__(self, problem, rules, capacity, compiled=True):
         super().__init__(problem, rules, capacity, compiled=False)
+
+
+def test_another_rule_of_the_same_name_is_refused(tmp_path):
+    out = tmp_path / "run"
+    recipe = replace(small_recipe(), steps=1)
+    api.compare(recipe, ["sgd", rules.adam(beta1=0.5)], out, lane="serial", command="test")
+    with pytest.raises(FolderError, match="with another rule of the name 'adam'"):
+        api.compare(recipe, ["sgd", rules.adam(beta1=0.99)], out, lane="serial", command="test")
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_the_shortest_trainings_keep_the_budget_equal(tmp_path, steps):
+    recipe = replace(small_recipe(), steps=steps)
+    verdict = api.compare(recipe, OPTIMIZERS, tmp_path / "run", lane="serial", command="test")
+    assert len({arm.gradient_steps for arm in verdict.arms}) == 1
+    assert all(rate.steps <= steps for arm in verdict.arms for rate in arm.rates)
+
+
+def exploding(output, target):
+    """A cost that is fine before training and NaN in every gradient."""
+    cost = small_recipe().cost(output, target)
+    return cost + 0 * torch.sqrt((output - output).sum())
+
+
+def test_when_everything_diverges_the_verdict_says_so(tmp_path):
+    recipe = replace(small_recipe(), cost=exploding, steps=9)
+    verdict = api.compare(recipe, OPTIMIZERS, tmp_path / "run", lane="serial", command="test")
+    assert verdict.decision == "tie"
+    for arm in verdict.arms:
+        assert arm.final_diverged == len(verdict.final_seeds)
+        assert arm.test is None
+        assert {rate.status for rate in arm.rates} == {"diverged"}
+        assert math.isinf(arm.steps_to_target) or arm.steps_to_target == 0
+    assert sum("diverged on 20 of its fresh seeds" in line for line in verdict.warnings) == 2
+    stored = json.loads((tmp_path / "run" / "verdict.json").read_text())
+    assert all(rate["validation"] is None for arm in stored["arms"] for rate in arm["lrs"])
+
+
+def test_the_folder_shrinks_when_snapshots_are_forgotten(finished):
+    """Without weights, a run is its curve: 28 points of 40 bytes or so."""
+    assert (finished / "run.sqlite").stat().st_size < 400_000
 
 
 def test_lanes_agree(tmp_path, study, monkeypatch):
@@ -293,8 +351,6 @@ def test_a_diverged_final_run_counts_as_the_worst_value():
 
 def test_identical_optimizers_tie(tmp_path):
     """Two names for one rule see the same seeds: nothing can tell them apart."""
-    from ravine import rules
-
     twin = replace(rules.sgd(), name="twin", title="Twin")
     verdict = api.compare(
         digits_twin(), ["sgd", twin], tmp_path / "run", lane="serial", command="test"

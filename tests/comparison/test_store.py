@@ -123,6 +123,6 @@ def test_a_file_in_place_of_the_folder(tmp_path):
 def test_an_empty_file_left_by_a_kill_is_begun_anew(tmp_path):
     (tmp_path / FILE).touch()
     store = Store(tmp_path)
-    store.set_fact("a", [1, 2])
+    store.set_facts(a=[1, 2])
     assert store.fact("a") == [1, 2]
     store.close()

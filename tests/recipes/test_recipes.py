@@ -105,12 +105,12 @@ X, Y = torch.randn(8, 64), torch.zeros(8, dtype=torch.int64)
         ({"model": nn.ReLU}, "no trainable parameters"),
         (
             {"cost": lambda o, t: F.cross_entropy(o, t, reduction="none")},
-            r"the cost returned shape \[32\]; expected one number",
+            r"the cost returned torch.float32 of shape \[32\]; expected one real number",
         ),
         ({"cost": lambda o, t: 1.0}, "the cost returned float"),
         ({"cost": lambda o, t: F.cross_entropy(o, t) * torch.nan}, "the cost is nan before"),
         ({"cost": lambda o, t: o.detach().sum()}, "does not depend on the model"),
-        ({"metric": lambda o, t: o}, "the metric returned shape"),
+        ({"metric": lambda o, t: o}, "the metric returned torch.float32 of shape"),
     ],
 )
 def test_bad_recipes_are_refused_in_one_line(changes, message):

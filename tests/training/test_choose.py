@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -55,7 +57,7 @@ class Rolling(nn.Module):
 
 @pytest.mark.parametrize("model", [mlp, noisy])
 def test_ordinary_modules_fit(model):
-    assert why_not_population(digits_problem(model), RULES, TRIALS[0]) is None
+    assert why_not_population(digits_problem(model), RULES, TRIALS[::2], 4) is None
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,35 @@ def test_auto_turns_to_serial_and_says_why(model, reason):
 def test_population_is_refused_where_it_cannot_be():
     with pytest.raises(SettingError, match="--lane population cannot train this recipe"):
         choose(digits_problem(Branching), RULES, TRIALS, "population", 4, work=1)
+
+
+def test_one_rule_that_does_not_fit_sends_all_to_serial():
+    whole = replace(rules.sgd(), name="whole", granularity="tensor")
+    both = {"adam": rules.adam(), "whole": whole}
+    trials = [Trial(name, rule.defaults, 0) for name, rule in both.items()]
+    choice = choose(digits_problem(), both, trials, "auto", 2, work=1)
+    assert choice.lane.name == "serial"
+    assert "whole works on whole tensors" in choice.reason
+
+
+def test_members_that_do_not_fit_into_memory_train_one_by_one():
+    choice = choose(digits_problem(), RULES, TRIALS, "auto", 10**9, work=1)
+    assert choice.lane.name == "serial"
+    assert "1000000000 members at once need about" in choice.reason
+
+
+def test_what_cannot_be_compiled_is_left_out_with_a_warning(monkeypatch):
+    real = choosing._seconds
+
+    def failing(lane, trials):
+        if lane.compiled:
+            raise NotImplementedError("no such kernel")
+        return real(lane, trials)
+
+    monkeypatch.setattr(choosing, "_seconds", failing)
+    with pytest.warns(RuntimeWarning, match="cannot be compiled: no such kernel"):
+        choice = choose(digits_problem(), RULES, TRIALS, "auto", 4, work=10**9)
+    assert not choice.lane.compiled
 
 
 def test_unknown_lane():

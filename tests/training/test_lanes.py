@@ -16,7 +16,7 @@ from ravine.training.population import PopulationLane
 from ravine.training.records import Trial
 from ravine.training.serial import SerialLane
 from ravine.training.threads import threads
-from tests.problems import digits_problem, mlp, noisy
+from tests.problems import convolutional, digits_problem, mlp, noisy
 
 RULES = {name: rules.get(name) for name in rules.REGISTRY}
 
@@ -69,15 +69,17 @@ def test_population_equals_serial_for_every_rule(model, names, compiled):
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["uncompiled", "compiled"])
-@pytest.mark.parametrize("model", [mlp, noisy], ids=["mlp", "batch-norm-and-dropout"])
+@pytest.mark.parametrize(
+    "model", [mlp, noisy, convolutional], ids=["mlp", "batch-norm-and-dropout", "convolutions"]
+)
 def test_a_curve_does_not_depend_on_the_neighbours(model, compiled):
-    """To the last bit: alone (beside its own copy), or in a crowd with other optimizers."""
+    """To the last bit: alone (beside its own copies), or in a crowd with other optimizers."""
     problem = digits_problem(model)
     one = [trial("adam", 3)]
     crowd = [trial("sgd", s, lr=0.1) for s in range(5)] + [trial("adam", s) for s in range(8)]
     with threads(2):
-        few = train(PopulationLane(problem, RULES, 4, compiled), one, 27)
-        many = train(PopulationLane(problem, RULES, len(crowd), compiled), crowd, 27)
+        lane = PopulationLane(problem, RULES, len(crowd), compiled)
+        few, many = train(lane, one, 27), train(lane, crowd, 27)
     ((key, member),) = few.items()
     assert many[key].run.curve == member.run.curve
     assert torch.equal(weights(many[key]), weights(member))

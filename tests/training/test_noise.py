@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ravine.training.noise import KeyedDropout, keyed, keys
+from ravine.training.noise import KeyedDropout, keyed, keys, restart
 
 N = 1_000_000
 
@@ -37,6 +37,20 @@ def test_neighbouring_keys_and_elements_are_uncorrelated():
 def test_a_key_names_a_mask():
     assert torch.equal(mask(7), mask(7))
     assert not torch.equal(mask(7), mask(10**15))
+
+
+def test_a_layer_that_is_used_twice_draws_twice():
+    layer = KeyedDropout(0.5)
+    ones = torch.ones(100)
+    first, second = layer(ones), layer(ones)
+    assert not torch.equal(first, second)
+    restart(layer)
+    assert torch.equal(layer(ones), first)
+    assert torch.equal(layer(ones), second)
+
+
+def test_dropping_everything_leaves_zeros():
+    assert torch.equal(KeyedDropout(1.0)(torch.randn(10)), torch.zeros(10))
 
 
 def test_evaluation_passes_through():

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ravine.comparison.records import Settings
 from ravine.comparison.store import Store
+from ravine.engines import eager
 from ravine.errors import FolderError
 from ravine.recipes import Problem, build_model
+from ravine.rules import Rule
 
 
 def fingerprint(problem: Problem) -> dict[str, str]:
@@ -43,15 +45,34 @@ def fingerprint(problem: Problem) -> dict[str, str]:
     }
 
 
+def rule_digest(rule: Rule) -> str:
+    """What tells one rule from another: its defaults, and three steps on fixed numbers."""
+    hyper = eager.hyper_tensors(rule.defaults)
+    weights = [torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3)]
+    states = eager.init_states(rule, weights)
+    seen = []
+    for step in range(3):
+        seen += [
+            rule.probe(weights[0], states[0], hyper),
+            rule.output(weights[0], states[0], hyper),
+        ]
+        eager.step(rule, weights, [torch.cos(weights[0] + step)], states, hyper)
+        seen.append(weights[0].clone())
+    return f"{_digest(*seen)} {dict(rule.defaults)} {rule.granularity}"
+
+
 def _digest(*tensors: Tensor) -> str:
     total = hashlib.sha256()
     for tensor in tensors:
         total.update(f"{tensor.dtype}{list(tensor.shape)}".encode())
-        total.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+        data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        total.update(data.numpy().tobytes())
     return total.hexdigest()[:16]
 
 
-def same_or_refuse(store: Store, problem: Problem, settings: Settings) -> None:
+def same_or_refuse(
+    store: Store, problem: Problem, settings: Settings, rules: Mapping[str, Rule]
+) -> None:
     """Bind a new folder to this recipe and these settings; on a known one, insist on the same.
 
     Raises:
@@ -59,9 +80,9 @@ def same_or_refuse(store: Store, problem: Problem, settings: Settings) -> None:
     """
     now: dict[str, Any] = {"recipe": fingerprint(problem), "settings": asdict(settings)}
     now["settings"]["optimizers"] = list(settings.optimizers)
+    now["rules"] = {name: rule_digest(rule) for name, rule in rules.items()}
     if store.fact("recipe") is None:
-        for name, value in now.items():
-            store.set_fact(name, value)
+        store.set_facts(**now)
         return
     for kind, wanted in now.items():
         stored = store.fact(kind) or {}
@@ -71,12 +92,12 @@ def same_or_refuse(store: Store, problem: Problem, settings: Settings) -> None:
 
 
 def _difference(folder: Path, kind: str, name: str, stored: object, wanted: object) -> str:
-    readable = kind == "settings" or name in ("name", "batch size")
-    shown = (
-        f"with {name} {_short(stored)}, this command asks for {_short(wanted)}"
-        if readable
-        else f"of another recipe of this name: its {name} differ"
-    )
+    if kind == "settings" or name in ("name", "batch size"):
+        shown = f"with {name} {_short(stored)}, this command asks for {_short(wanted)}"
+    elif kind == "rules":
+        shown = f"with another rule of the name {name!r}"
+    else:
+        shown = f"of another recipe of this name: its {name} differ"
     return (
         f"{folder} holds a comparison {shown}; "
         "type the same setting to continue it, or choose another --out"

@@ -12,7 +12,7 @@ from ravine.comparison.search import WORST, Score
 from ravine.comparison.store import Store
 from ravine.recipes import Problem
 from ravine.rules import Rule
-from ravine.training.lane import Lane, evaluation_steps
+from ravine.training.lane import Lane, Member, evaluation_steps
 from ravine.training.records import Run, Trial
 
 SELECTION_SEEDS = 2
@@ -65,7 +65,8 @@ class Comparison:
         chosen = self.select()
         seeds = self.judge(chosen)
         self.test(chosen, seeds)
-        self._store.set_fact("outcome", {"chosen": chosen, "seeds": seeds, "unsettled": self.open})
+        self._store.set_facts(outcome={"chosen": chosen, "seeds": seeds, "unsettled": self.open})
+        self._store.forget_snapshots("final", keep=())
 
     def select(self) -> dict[str, float]:
         """Stage 1: the best learning rate of each optimizer on the selection seeds."""
@@ -116,16 +117,15 @@ class Comparison:
 
     def test(self, chosen: Mapping[str, float], seeds: Sequence[int]) -> None:
         """Look at the test data, once."""
+        if self._problem.test is None or self._store.fact("tested"):
+            return
         trials = self._trials({name: [rate] for name, rate in chosen.items()}, seeds)
-        members = [self._store.member("final", trial) for trial in trials]
-        if self._problem.test is not None and any(m.run.test_metric is None for m in members):
-            metrics: list[tuple[Trial, float]] = []
-            for chunk in self._lane.chunks(members):
-                values = self._lane.test(chunk)
-                metrics += [(m.run.trial, value) for m, value in zip(chunk, values, strict=True)]
-            self._store.save_tests("final", metrics)
-        self._store.forget_snapshots("final", keep=())
-        self._store.forget_snapshots("selection", keep=())
+        metrics: list[tuple[Trial, float]] = []
+        for chunk in self._lane.chunks([Member(self._store.run("final", t)) for t in trials]):
+            members = self._with_snapshots("final", chunk)
+            values = self._lane.test(members)
+            metrics += [(m.run.trial, value) for m, value in zip(members, values, strict=True)]
+        self._store.save_tests("final", metrics)
 
     def _trials(self, rates: Rates, seeds: Iterable[int]) -> list[Trial]:
         return [
@@ -139,12 +139,19 @@ class Comparison:
         self._train("selection", self._trials(rates, self.selection_seeds), until, title)
 
     def _train(self, stage: str, trials: Sequence[Trial], until: int, title: str) -> None:
-        members = [self._store.member(stage, trial) for trial in trials]
+        members = [Member(self._store.run(stage, trial)) for trial in trials]
         self._progress.stage(title, sum(max(0, until - member.step) for member in members))
+        last = stage == "selection" and until == self._problem.steps
         for chunk in self._lane.chunks(members):
+            if any(member.step < until for member in chunk):
+                chunk = self._with_snapshots(stage, chunk)
             while any(member.step < until for member in chunk):
                 chunk = self._lane.train(chunk, until, self._progress.tick, pause=SAVE_EVERY)
-                self._store.save(stage, chunk)
+                done = last and chunk[0].step == until
+                self._store.save(stage, [Member(m.run) for m in chunk] if done else chunk)
+
+    def _with_snapshots(self, stage: str, members: Sequence[Member]) -> list[Member]:
+        return [self._store.member(stage, member.run.trial) for member in members]
 
     def _scores(self, rates: Rates, until: int | None = None) -> dict[str, dict[float, Score]]:
         """The score of each rate at step `until`, or where its training ended."""

@@ -62,12 +62,19 @@ class Store:
                 f"{folder} holds no {FILE}; expected the --out folder of a comparison"
             )
         existed = _prepare(folder)
-        with _explained(folder):
+        with explained(folder):
             self._db = sqlite3.connect(folder / FILE, isolation_level=None, timeout=0.5)
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            self._open() if existed and self._identity() != (0, 0) else self._create()
+            try:
+                self._begin(existed)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _begin(self, existed: bool) -> None:
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        self._open() if existed and self._identity() != (0, 0) else self._create()
 
     def _identity(self) -> tuple[int, int]:
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
@@ -78,6 +85,7 @@ class Store:
             raise FolderError(
                 f"{self.folder / FILE} was not written by ravine; choose another --out"
             )
+        self._db.execute("PRAGMA auto_vacuum = FULL")  # forgotten snapshots give their space back
         with self._transaction():
             self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._db.execute(f"PRAGMA user_version = {VERSION}")
@@ -119,16 +127,19 @@ class Store:
         row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def set_fact(self, name: str, value: Any) -> None:
-        """Store a fact (anything JSON can hold), over an older one of that name."""
+    def set_facts(self, **facts: Any) -> None:
+        """Store facts (anything JSON can hold) over older ones of these names: all or none."""
         with self._transaction():
-            self._db.execute(
+            self._db.executemany(
                 "INSERT OR REPLACE INTO facts VALUES (?, ?)",
-                (name, json.dumps(value, sort_keys=True)),
+                [(name, json.dumps(value, sort_keys=True)) for name, value in facts.items()],
             )
 
     def save(self, stage: str, members: Sequence[Member]) -> None:
-        """Make the members' new points and snapshots durable, all of them or none."""
+        """Make the members' new points and snapshots durable, all of them or none.
+
+        A member without a snapshot is not continued any more: its stored one is dropped.
+        """
         with self._transaction():
             for member in members:
                 trial = self._trial_id(stage, member.run.trial)
@@ -140,14 +151,18 @@ class Store:
                         for p in member.run.curve
                     ],
                 )
-                self._db.execute(
-                    "INSERT OR REPLACE INTO snapshots VALUES (?, ?)",
-                    (trial, pack(member.snapshot or {})),
-                )
+                if member.snapshot is None:
+                    self._db.execute("DELETE FROM snapshots WHERE trial = ?", (trial,))
+                else:
+                    self._db.execute(
+                        "INSERT OR REPLACE INTO snapshots VALUES (?, ?)",
+                        (trial, pack(member.snapshot)),
+                    )
 
     def save_tests(self, stage: str, metrics: Iterable[tuple[Trial, float]]) -> None:
-        """Store the test metric of runs, all of them or none."""
+        """Store the test metric of runs, and the fact "tested": all of it or nothing."""
         with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES ('tested', 'true')")
             for trial, metric in metrics:
                 self._db.execute(
                     "UPDATE trials SET test_metric = ? WHERE id = ?",
@@ -166,7 +181,7 @@ class Store:
             )
 
     def member(self, stage: str, trial: Trial) -> Member:
-        """A trial as far as it was trained; a new member if it was not."""
+        """A trial as far as it was trained, with its snapshot; a new member if it was not."""
         row = self._find(stage, trial)
         if row is None:
             return Member.new(trial)
@@ -243,7 +258,8 @@ def _prepare(folder: Path) -> bool:
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def explained(folder: Path) -> Iterator[None]:
+    """Turn what SQLite and the file system say about a run folder into a FolderError."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -258,3 +274,5 @@ def _explained(folder: Path) -> Iterator[None]:
             f"{folder / FILE} is damaged ({error}); nothing was changed: "
             "move it away to start anew, or choose another --out"
         ) from error
+    except OSError as error:
+        raise FolderError(f"cannot write to {folder}: {error}; choose another --out") from error

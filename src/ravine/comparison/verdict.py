@@ -46,7 +46,8 @@ def conclude(store: Store) -> Study:
     target = facts["target"]
     if target is None:
         target = sign * float(np.median(scores.mean(axis=1)))
-    baseline = float(np.mean([run.curve[0].validation_metric for run in final]))
+    starts = [run.curve[0].validation_metric for run in final]
+    baseline = float(np.mean([value for value in starts if math.isfinite(value)] or [target]))
     draws = statistics.posterior_means(scores)
     p_best = statistics.p_best(draws)
     beats = statistics.p_beats(draws)
@@ -104,9 +105,10 @@ def _signed(interval: Interval, sign: int) -> Interval:
 
 
 def _test(runs: Sequence[Run], sign: int) -> Interval | None:
-    values = [run.test_metric for run in runs if run.test_metric is not None]
-    healthy = [sign * value for value in values if math.isfinite(value)]
-    return _signed(statistics.interval(healthy), sign) if healthy else None
+    """The metric on the test data; None where it was not taken, or a run diverged."""
+    values = [run.test_metric for run in runs if run.diverged_at is None]
+    known = [sign * value for value in values if value is not None and math.isfinite(value)]
+    return _signed(statistics.interval(known), sign) if len(known) == len(runs) else None
 
 
 def _to_target(runs: Sequence[Run], sign: int, target: float) -> float:
@@ -174,9 +176,10 @@ def _finite(value: float) -> float | None:
 def _warnings(unsettled: Sequence[str], arms: Sequence[Arm], facts: Mapping[str, Any]) -> list[str]:
     lines = [f"{line}: a better one may lie beyond what was tried." for line in unsettled]
     lines += [
-        f"{arm.title} diverged at every learning rate on some seed."
+        f"{arm.title} diverged on {arm.final_diverged} of its fresh seeds, which count as the worst "
+        "value there is."
         for arm in arms
-        if all(rate.status == "diverged" for rate in arm.rates)
+        if arm.final_diverged
     ]
     if not facts["tested"]:
         lines.append("The recipe has no test data: the figures are on the validation data alone.")

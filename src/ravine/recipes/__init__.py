@@ -1,8 +1,10 @@
 """Recipes: data + cost + model + training length. Built-in ones, and a user's own file."""
 
-from ravine.recipes.check import build_model, check
+from ravine.recipes.building import build_model
+from ravine.recipes.check import check
+from ravine.recipes.data import Split
 from ravine.recipes.loading import BUILT_IN, find
-from ravine.recipes.recipe import Measure, Problem, Recipe, Split, load
+from ravine.recipes.recipe import Measure, Problem, Recipe, load
 
 __all__ = [
     "BUILT_IN",

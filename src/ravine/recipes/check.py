@@ -1,92 +1,149 @@
-"""Does a recipe hang together? One forward pass and one backward pass, before hours are spent."""
+"""Does a recipe hang together? All of its data once forward, a minibatch back, before hours are spent."""
 
 from __future__ import annotations
+
+import warnings
 
 import torch
 from torch import Tensor, nn
 
 from ravine.errors import RecipeError
-from ravine.recipes.recipe import Measure, Problem, Split
+from ravine.recipes.building import build_apart
+from ravine.recipes.data import Split
+from ravine.recipes.recipe import Measure, Problem
+from ravine.recipes.wording import INTEGERS, cast, described, said, shape
 from ravine.seeds import derive
 
-
-def build_model(problem: Problem, seed: int) -> nn.Module:
-    """The recipe's module as initialized under `seed`; the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "init"))
-        return problem.recipe.model()
+EXAMPLES_AT_ONCE = 2048
+"""As many as evaluation looks at, so that what passes here is what it will meet."""
 
 
 def check(problem: Problem) -> None:
-    """Try a minibatch of each split forward, and whether the cost can be trained on.
+    """Try what training will do: a gradient, and the cost and the metric of every example.
+
+    Modules are built for this and dropped, and the global generator is left as it was.
 
     Raises:
-        RecipeError: the model cannot be built or does not fit the data, or the cost or the metric
-            is not a finite 0-D number at the start.
+        RecipeError: the model cannot be built anew for each trial or does not fit the data, the
+            cost or the metric is not a finite 0-D number at the start, or has no gradient.
     """
-    model = _built(problem)
-    splits = {"validation": problem.validation, "test": problem.test, "training": problem.train}
-    for which, split in splits.items():
-        if split is not None:
-            cost = _tried(problem, model, which, split)
-    if not cost.requires_grad:
-        raise RecipeError("the cost does not depend on the model's parameters; nothing to train")
+    splits = {"training": problem.train, "validation": problem.validation, "test": problem.test}
+    with torch.random.fork_rng(devices=[]):
+        models = build_apart(problem)
+        for seed, model in enumerate(models):
+            torch.default_generator.manual_seed(derive(seed, "check"))
+            _try_a_step(problem, model, seed)
+        for which, split in splits.items():
+            if split is not None:
+                _try_all(problem, models[0], which, split)
 
 
-def _tried(problem: Problem, model: nn.Module, which: str, split: Split) -> Tensor:
-    """The cost of the split's first minibatch."""
-    inputs, targets = split.inputs[: problem.batch_size], split.targets[: problem.batch_size]
-    model.train(which == "training")
+def _try_a_step(problem: Problem, model: nn.Module, seed: int) -> None:
+    """The gradient of the first training minibatch, in training mode."""
+    model.train()
+    split = _part(problem.train, 0, problem.batch_size)
+    where = f"on training examples 1 to {len(split)} under seed {seed}"
+    output = _output(model, "training", split.inputs)
+    cost = _measured(problem.recipe.cost, "cost", output, split.targets, where)
+    params = [p for p in model.parameters() if p.requires_grad]
+    grads: tuple[Tensor | None, ...] = ()
+    if cost.requires_grad:
+        try:
+            grads = torch.autograd.grad(cost, params, allow_unused=True)
+        except Exception as error:
+            raise RecipeError(
+                f"the cost has no gradient for an output of {described(output)} with targets of "
+                f"{described(split.targets)}: {said(error)}{_hint(output, split.targets, error)}"
+            ) from error
+    if all(grad is None for grad in grads):
+        raise RecipeError(
+            "the cost does not depend on the model's parameters; nothing to train. "
+            "Expected a cost computed from the output, without .detach(), .item() or no_grad()"
+        )
+
+
+@torch.no_grad()
+def _try_all(problem: Problem, model: nn.Module, which: str, split: Split) -> None:
+    """Cost and metric of all examples of a split, a slice at a time, in evaluation mode."""
+    model.eval()
+    for start in range(0, len(split), EXAMPLES_AT_ONCE):
+        part = _part(split, start, EXAMPLES_AT_ONCE)
+        where = f"on {which} examples {start + 1} to {start + len(part)}"
+        output = _output(model, which, part.inputs)
+        _measured(problem.recipe.cost, "cost", output, part.targets, where)
+        _measured(problem.recipe.measure, "metric", output, part.targets, where)
+
+
+def _part(split: Split, start: int, count: int) -> Split:
+    return Split(split.inputs[start : start + count], split.targets[start : start + count])
+
+
+def _output(model: nn.Module, which: str, inputs: Tensor) -> Tensor:
     try:
         output = model(inputs)
     except Exception as error:
         raise RecipeError(
-            f"the model does not take the {which} inputs of shape {_shape(inputs)} "
-            f"({inputs.dtype}): {_first_line(error)}"
+            f"the model does not take the {which} inputs of {described(inputs)}: "
+            f"{said(error)}{_dtype_hint(model, inputs, error)}"
         ) from error
-    _measured(problem.recipe.measure, "metric", output.detach(), targets)
-    return _measured(problem.recipe.cost, "cost", output, targets)
-
-
-def _built(problem: Problem) -> nn.Module:
-    try:
-        model = build_model(problem, seed=0)
-    except Exception as error:
-        raise RecipeError(f"the model cannot be built: {_first_line(error)}") from error
-    if not isinstance(model, nn.Module):
+    if not isinstance(output, Tensor):
         raise RecipeError(
-            f"model() returned {type(model).__name__}; expected a torch.nn.Module, "
-            "e.g. model=lambda: nn.Linear(64, 10)"
+            f"the model returned {type(output).__name__} for the {which} inputs; "
+            "expected one tensor [examples, ...]"
         )
-    if not any(p.requires_grad for p in model.parameters()):
-        raise RecipeError("the model has no trainable parameters")
-    return model
+    return output
 
 
-def _measured(measure: Measure, kind: str, output: Tensor, targets: Tensor) -> Tensor:
+def _measured(measure: Measure, kind: str, output: Tensor, targets: Tensor, where: str) -> Tensor:
     try:
-        value = measure(output, targets)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Using a target size", UserWarning)
+            value = measure(output, targets)
     except Exception as error:
+        broadcast = isinstance(error, UserWarning)
+        why = "they would be broadcast against each other" if broadcast else said(error)
         raise RecipeError(
-            f"the {kind} does not take an output of shape {_shape(output)} with targets of shape "
-            f"{_shape(targets)} ({targets.dtype}): {_first_line(error)}"
+            f"the {kind} does not take an output of shape {shape(output)} with targets of "
+            f"{described(targets)}: {why}{_hint(output, targets, error)}"
         ) from error
-    if not isinstance(value, Tensor) or value.ndim != 0:
-        got = f"shape {_shape(value)}" if isinstance(value, Tensor) else type(value).__name__
+    if not isinstance(value, Tensor) or value.ndim != 0 or value.is_complex():
+        got = type(value).__name__
+        if isinstance(value, Tensor):
+            got = f"{value.dtype} of shape {shape(value)}"
         raise RecipeError(
-            f"the {kind} returned {got}; expected one number (a 0-D tensor), "
+            f"the {kind} returned {got}; expected one real number (a 0-D tensor), "
             "the mean over the examples, e.g. reduction='mean'"
         )
     if not value.isfinite():
         raise RecipeError(
-            f"the {kind} is {value.item()} before any training; expected a finite number"
+            f"the {kind} is {value.item()} before any training, {where}; expected a finite number"
         )
     return value
 
 
-def _shape(tensor: Tensor) -> str:
-    return str(list(tensor.shape))
+def _dtype_hint(model: nn.Module, inputs: Tensor, error: Exception) -> str:
+    """What to type where inputs and parameters are of different types, and torch minds."""
+    dtype = next(p.dtype for p in model.parameters() if p.requires_grad)
+    if inputs.dtype == dtype or "type" not in str(error):
+        return ""
+    return f"; the model's parameters are {dtype}: give the inputs{cast(dtype)}"
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
+def _hint(output: Tensor, targets: Tensor, error: Exception) -> str:
+    """What to type, where torch's complaint tells which of the usual slips it is."""
+    text = str(error)
+    classes = output.shape[1] if output.ndim == 2 else 0
+    if "Long" in text and targets.dtype is not torch.int64:
+        return "; class indices are whole numbers: give the targets.long()"
+    if classes > 1 and targets.dtype in INTEGERS:
+        if targets.shape[1:] == (1,):
+            return "; class indices are [examples]: give the targets.reshape(-1)"
+        if targets.ndim == 1 and (int(targets.min()) < 0 or int(targets.max()) >= classes):
+            return f"; expected classes numbered from 0 to {classes - 1}, e.g. targets - 1"
+    sizes = "size" in text or "shape" in text
+    if sizes and output.shape != targets.shape and output.numel() == targets.numel():
+        reshaped = ", ".join(map(str, (-1, *output.shape[1:])))
+        return f"; give both the same shape: targets.reshape({reshaped})"
+    if "type" in text and output.dtype != targets.dtype:
+        return f"; give both the same type: targets{cast(output.dtype)}"
+    return ""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
-from ravine.errors import RecipeError, UnknownNameError
+from ravine.errors import InputError, RecipeError, UnknownNameError
 from ravine.recipes import digits, quadratic
 from ravine.recipes.recipe import Recipe
+from ravine.recipes.wording import said
 
 BUILT_IN: dict[str, Callable[[], Recipe]] = {
     "digits-mlp": digits.mlp,
@@ -30,23 +35,20 @@ def find(name: str | Path | Recipe | Callable[[], Recipe]) -> Recipe:
         return _called(name, getattr(name, "__name__", "recipe"))
     if str(name) in BUILT_IN:
         return BUILT_IN[str(name)]()
-    if str(name).endswith(".py") or Path(name).exists():
+    if str(name).endswith(".py") or os.path.exists(name):
         return from_file(Path(name))
     raise UnknownNameError.of("recipe", str(name), BUILT_IN, "ravine recipes")
 
 
 def from_file(path: Path) -> Recipe:
-    """Run a user's file and call its `recipe()`."""
-    if not path.is_file():
+    """Run a user's file and call its `recipe()`. It can import what lies next to it."""
+    if not os.path.isfile(path):
         raise RecipeError(f"{path} is not a file; expected a Python file that defines recipe()")
     spec = importlib.util.spec_from_file_location(f"ravine_recipe_{path.stem}", path)
-    if spec is None or spec.loader is None:
+    if spec is None:
         raise RecipeError(f"{path} is not a Python file; expected one that defines recipe()")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise RecipeError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+    _put_first(str(path.resolve().parent))
+    module = _run(spec, path)
     if not callable(getattr(module, "recipe", None)):
         raise RecipeError(
             f"{path} defines no recipe(); expected `def recipe() -> ravine.Recipe: ...`"
@@ -54,15 +56,40 @@ def from_file(path: Path) -> Recipe:
     return _called(module.recipe, str(path))
 
 
+def _put_first(folder: str) -> None:
+    """Where modules are searched first, as for a script that is run; it stays there."""
+    sys.path[:] = [folder, *(other for other in sys.path if other != folder)]
+
+
+def _run(spec: ModuleSpec, path: Path) -> ModuleType:
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up while they are defined
+    try:
+        assert spec.loader is not None
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[spec.name]
+        raise RecipeError(f"{path} cannot be run: {said(error)}{_exit_hint(error)}") from error
+    return module
+
+
 def _called(build: Callable[[], Recipe], where: str) -> Recipe:
     try:
         recipe = build()
-    except RecipeError:
+    except InputError:
         raise
-    except Exception as error:
-        raise RecipeError(f"recipe() in {where} failed: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise RecipeError(
+            f"recipe() in {where} failed: {said(error)}{_exit_hint(error)}"
+        ) from error
     if not isinstance(recipe, Recipe):
         raise RecipeError(
             f"recipe() in {where} returned {type(recipe).__name__}; expected a ravine.Recipe"
         )
     return recipe
+
+
+def _exit_hint(error: BaseException) -> str:
+    if not isinstance(error, SystemExit):
+        return ""
+    return "; expected a file that does not exit: move scripts under `if __name__ == '__main__':`"

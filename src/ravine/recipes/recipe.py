@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, default_collate
 
 from ravine.batches import per_epoch
 from ravine.errors import RecipeError, SettingError
+from ravine.recipes.data import Split, load_split
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 """(output, target) -> 0-D mean over the examples."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """Examples held in memory: inputs [examples, ...] and targets [examples, ...]."""
-
-    inputs: Tensor
-    targets: Tensor
-
-    def __len__(self) -> int:
-        return len(self.inputs)
 
 
 @dataclass(frozen=True)
@@ -61,6 +50,42 @@ class Recipe:
     target: float | None = None
 
     def __post_init__(self) -> None:
+        self._insist_on_name()
+        self._insist_on_functions()
+        self._insist_on_numbers()
+
+    def _insist_on_name(self) -> None:
+        name = self.name
+        if not isinstance(name, str) or not name.strip() or name in (".", ".."):
+            raise RecipeError(f"a recipe has name={name!r}; expected a name, e.g. 'two-moons'")
+        if any(character in name for character in "/\\\0"):
+            raise RecipeError(
+                f"a recipe has name={name!r}; expected one without / and \\, "
+                "since it names the run folder"
+            )
+
+    def _insist_on_functions(self) -> None:
+        if not callable(self.model) or isinstance(self.model, nn.Module):
+            raise RecipeError(
+                f"recipe {self.name!r} has a model of type {type(self.model).__name__}; expected a "
+                "function that builds a new module, e.g. model=lambda: nn.Linear(64, 10)"
+            )
+        for field in ("cost", "metric"):
+            value = getattr(self, field)
+            if field == "metric" and value is None:
+                continue
+            if not callable(value) or isinstance(value, type):
+                got = (
+                    f"the class {value.__name__}"
+                    if isinstance(value, type)
+                    else type(value).__name__
+                )
+                raise RecipeError(
+                    f"recipe {self.name!r} has {field}={got}; expected a function "
+                    f"(output, target) -> number, e.g. {field}=torch.nn.functional.cross_entropy"
+                )
+
+    def _insist_on_numbers(self) -> None:
         if (self.epochs is None) == (self.steps is None):
             raise SettingError(
                 f"recipe {self.name!r} has epochs={self.epochs}, steps={self.steps}; "
@@ -68,10 +93,20 @@ class Recipe:
             )
         for field in ("epochs", "steps", "batch_size"):
             value = getattr(self, field)
-            if value is not None and (not isinstance(value, int) or value < 1):
+            if value is not None and not _is_count(value):
                 raise SettingError(
                     f"recipe {self.name!r} has {field}={value!r}; expected a whole number from 1 on"
                 )
+        if not isinstance(self.maximize, bool):
+            raise SettingError(
+                f"recipe {self.name!r} has maximize={self.maximize!r}; expected True or False"
+            )
+        number = isinstance(self.target, int | float) and not isinstance(self.target, bool)
+        if self.target is not None and not (number and math.isfinite(self.target)):
+            raise SettingError(
+                f"recipe {self.name!r} has target={self.target!r}; "
+                "expected a finite number, e.g. target=0.05, or None"
+            )
 
     @property
     def measure(self) -> Measure:
@@ -81,7 +116,10 @@ class Recipe:
     @property
     def metric_name(self) -> str:
         """The metric's name in reports."""
-        return "cost" if self.metric is None else getattr(self.metric, "__name__", "metric")
+        if self.metric is None:
+            return "cost"
+        name = getattr(self.metric, "__name__", "<lambda>")
+        return "metric" if name == "<lambda>" else str(name)
 
 
 @dataclass(frozen=True)
@@ -103,36 +141,6 @@ class Problem:
     steps: int
 
 
-def load_split(data: Any, which: str) -> Split:
-    """Bring one split of a recipe into memory.
-
-    Raises:
-        RecipeError: it is neither a pair of tensors nor a map-style Dataset of pairs, it is empty,
-            its lengths differ, or it holds NaN or Inf.
-    """
-    try:
-        if isinstance(data, Dataset):
-            data = default_collate([data[i] for i in range(len(data))])  # type: ignore[arg-type]
-        inputs, targets = map(torch.as_tensor, data)
-    except (TypeError, ValueError, IndexError) as error:
-        raise RecipeError(
-            f"{which} data are {type(data).__name__}; expected (inputs, targets) tensors or a "
-            f"map-style torch Dataset of such pairs ({error})"
-        ) from error
-    if len(inputs) != len(targets):
-        raise RecipeError(f"{which} data have {len(inputs)} inputs and {len(targets)} targets")
-    if len(inputs) == 0:
-        raise RecipeError(f"{which} data are empty; expected at least one example")
-    for kind, tensor in (("inputs", inputs), ("targets", targets)):
-        broken = 0 if not tensor.is_floating_point() else int((~tensor.isfinite()).sum())
-        if broken:
-            raise RecipeError(
-                f"{which} {kind} hold {broken} NaN or infinite values of {tensor.numel()}; "
-                "replace or remove them"
-            )
-    return Split(inputs, targets)
-
-
 def load(recipe: Recipe, steps: int | None = None, epochs: int | None = None) -> Problem:
     """Load a recipe's data and settle its training length.
 
@@ -145,8 +153,8 @@ def load(recipe: Recipe, steps: int | None = None, epochs: int | None = None) ->
         SettingError: the length is not a positive whole number.
     """
     for name, value in (("steps", steps), ("epochs", epochs)):
-        if value is not None and value < 1:
-            raise SettingError(f"--{name} {value}; expected a whole number from 1 on")
+        if value is not None and not _is_count(value):
+            raise SettingError(f"--{name} {value!r}; expected a whole number from 1 on")
     if steps is not None and epochs is not None:
         raise SettingError("--steps and --epochs both given; expected one of them")
     train = load_split(recipe.train, "training")
@@ -161,3 +169,7 @@ def load(recipe: Recipe, steps: int | None = None, epochs: int | None = None) ->
         batch_size=batch_size,
         steps=steps or (epochs or 0) * per_epoch(len(train), batch_size),
     )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from ravine.errors import SettingError, UnknownNameError
-from ravine.recipes import Problem, Split
+from ravine.recipes import Problem, Split, build_model
 from ravine.rules import Rule
 from ravine.training.lane import Lane, Member
 from ravine.training.population import PopulationLane
@@ -27,6 +29,10 @@ THREADS_PAY = 1.2
 """Several threads are used only where they are so much faster than one. Operations on small tensors
 gain nothing from them, and where another program holds a core they wait for each other: a hundred
 times slower steps were seen on two cores with one busy."""
+
+COPIES = 10
+"""Tensors of the size of the weights that a step of a population holds at once, at most: points,
+gradients, two states and the temporaries of the rule."""
 
 AGREEMENT = 1e-3
 """Largest relative difference between the lanes' costs over three steps. Rounding in float32 stays
@@ -72,8 +78,7 @@ def choose(
         UnknownNameError: no such lane.
         SettingError: "population" was asked for and cannot train this problem.
     """
-    if asked not in LANES:
-        raise UnknownNameError.of("lane", asked, LANES, "ravine compare --help")
+    check_lane(asked)
     serial = SerialLane(problem, rules)
     first = {name: next(t for t in trials if t.optimizer == name) for name in rules}
     alone, few = _fewest_threads(serial, list(first.values()))
@@ -81,7 +86,7 @@ def choose(
         each = {name: _seconds(serial, [trial]) for name, trial in first.items()}
     if asked == "serial":
         return Choice(serial, few, "as asked", each)
-    obstacle = why_not_population(problem, rules, next(iter(first.values())))
+    obstacle = why_not_population(problem, rules, list(first.values()), capacity)
     if asked == "population":
         if obstacle:
             raise SettingError(f"--lane population cannot train this recipe: {obstacle}; use auto")
@@ -107,7 +112,10 @@ def _populations(
     timed: list[tuple[float, int, Lane]] = [(seconds, count, plain)]
     if min(alone, seconds) * work > COMPILING_PAYS:
         compiled = PopulationLane(serial.problem, serial.rules, capacity)
-        timed.append((_seconds(compiled, trials), torch.get_num_threads(), compiled))
+        try:
+            timed.append((_seconds(compiled, trials), torch.get_num_threads(), compiled))
+        except Exception as error:  # inductor does not know every operator
+            warnings.warn(f"cannot be compiled: {_first_line(error)}", RuntimeWarning, stacklevel=2)
     return timed
 
 
@@ -129,6 +137,12 @@ def _seconds(lane: Lane, trials: Sequence[Trial]) -> float:
     return rough if steps < 2 else lane.seconds_per_step(trials, min(steps, 20))
 
 
+def check_lane(asked: str) -> None:
+    """Raise UnknownNameError unless there is a lane of this name."""
+    if asked not in LANES:
+        raise UnknownNameError.of("lane", asked, LANES, "ravine compare --help")
+
+
 def make_lane(
     name: str, compiled: bool, problem: Problem, rules: Mapping[str, Rule], capacity: int
 ) -> Lane:
@@ -138,23 +152,52 @@ def make_lane(
     return PopulationLane(problem, rules, capacity, compiled)
 
 
-def why_not_population(problem: Problem, rules: Mapping[str, Rule], trial: Trial) -> str | None:
+def why_not_population(
+    problem: Problem, rules: Mapping[str, Rule], trials: Sequence[Trial], capacity: int
+) -> str | None:
     """Why the population lane cannot train a problem; None if it can.
 
-    Two members take three steps in both lanes, on a slice of the data; their curves have to agree.
+    One member of each optimizer, with seeds of their own, take three steps in both lanes, on a
+    slice of the data; their curves have to agree.
+
+    Args:
+        problem, rules: what will be trained.
+        trials: one for each optimizer.
+        capacity: members that will train together; they have to fit into memory.
     """
+    too_large = _too_large(problem, capacity)
+    if too_large:
+        return too_large
     small = replace(problem, steps=3, validation=_head(problem.validation, problem.batch_size))
-    members = [Member.new(replace(trial, seed=seed)) for seed in (0, 1)]
+    members = [Member.new(replace(trial, seed=seed)) for seed, trial in enumerate(trials)]
+    lane = PopulationLane(small, rules, max(2, len(members)), compiled=False)
+    (ordered,) = lane.chunks(members)
     try:
-        together = PopulationLane(small, rules, 2, compiled=False).train(members, 3, _ignore)
+        together = lane.train(ordered, 3, _ignore)
     except Exception as error:
-        return f"it cannot be vmapped ({str(error).strip().splitlines()[0][:160]})"
+        return f"it cannot be vmapped ({_first_line(error)})"
     serial = SerialLane(small, rules)
-    alone = [serial.train([member], 3, _ignore)[0] for member in members]
+    alone = [serial.train([member], 3, _ignore)[0] for member in ordered]
     pairs = zip(together, alone, strict=True)
     if not all(_agree(a, b) for a, b in pairs):
         return "it trains differently when vmapped (state or noise that is not a buffer?)"
     return None
+
+
+def _too_large(problem: Problem, capacity: int) -> str | None:
+    """Whether the weights, gradients, states and temporaries of all members take too much memory."""
+    one = sum(p.numel() * p.element_size() for p in build_model(problem, seed=0).parameters())
+    needed, there = (
+        capacity * one * COPIES,
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    )
+    if needed < there / 2:
+        return None
+    return f"{capacity} members at once need about {needed / 1e9:.0f} GB of {there / 1e9:.0f} GB"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 def _agree(a: Member, b: Member) -> bool:

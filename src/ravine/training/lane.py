@@ -47,6 +47,16 @@ class Member:
         """Gradient steps taken."""
         return self.run.curve[-1].step if self.run.curve else 0
 
+    def start_or_resume(self) -> dict[str, Any] | None:
+        """The snapshot to continue from; None for a member that has not trained yet.
+
+        Raises:
+            RuntimeError: it has trained, but its snapshot was dropped.
+        """
+        if self.snapshot is None and self.step > 0:
+            raise RuntimeError(f"{self.run.trial} stands at step {self.step} without a snapshot")
+        return self.snapshot
+
     def after(self, points: Sequence[Point], snapshot: dict[str, Any]) -> Member:
         """This member some evaluations later."""
         return Member(replace(self.run, curve=(*self.run.curve, *points)), snapshot)

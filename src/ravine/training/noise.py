@@ -25,6 +25,7 @@ class KeyedDropout(nn.Module):
     def __init__(self, p: float):
         super().__init__()
         self.p = p
+        self.calls = 0
         self.register_buffer(KEY, torch.zeros((), dtype=torch.int64), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -32,8 +33,18 @@ class KeyedDropout(nn.Module):
         if not self.training or self.p == 0:
             return x
         elements = torch.arange(x.numel(), device=x.device).view(x.shape)
-        uniform = _hash32(elements + self.noise_key).to(torch.float32) / (_MASK32 + 1)
-        return torch.where(uniform < self.p, torch.zeros_like(x), x / (1 - self.p))
+        key = self.noise_key + derive("call", self.calls)  # a layer used twice draws twice
+        self.calls += 1
+        uniform = _hash32(elements + key).to(torch.float32) / (_MASK32 + 1)
+        scale = 0.0 if self.p == 1 else 1 / (1 - self.p)
+        return torch.where(uniform < self.p, torch.zeros_like(x), x * scale)
+
+
+def restart(model: nn.Module) -> None:
+    """Begin a forward pass: the next use of each keyed layer is its first one."""
+    for module in model.modules():
+        if isinstance(module, KeyedDropout):
+            module.calls = 0
 
 
 def _hash32(x: Tensor) -> Tensor:

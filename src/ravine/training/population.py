@@ -18,27 +18,25 @@ from ravine.recipes import Problem, Split, build_model
 from ravine.rules import Rule
 from ravine.training.flat import Layout, constants
 from ravine.training.lane import Lane, Member, Tick, mean_over, segments
-from ravine.training.noise import keyed, keys
+from ravine.training.noise import keyed, keys, restart
 from ravine.training.records import Point, Trial
 
 Tensors = dict[str, Tensor]
 Gradients = Callable[[Tensor, Tensors, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensors]]
 
 
-SMALLEST = 2
-"""A population has at least two members. A batched matrix product of one takes another kernel, whose
-rounding differs; from two on a member's curve is the same to the last bit in any company."""
-
-
 class PopulationLane(Lane):
     """Train chunks of members together.
+
+    Smaller chunks are filled up to `capacity` with copies: vmap bakes the number of members into a
+    compiled graph, and batched kernels of different sizes round differently. So a member's curve is
+    the same to the last bit in any company of one lane.
 
     Args:
         problem: what to train.
         rules: optimizer name -> rule.
-        capacity: the most members in a chunk.
-        compiled: compile gradients and updates. Smaller chunks are then filled up to `capacity`
-            with copies, since vmap bakes the number of members into the compiled graph.
+        capacity: members in a chunk.
+        compiled: compile gradients and updates.
     """
 
     name = "population"
@@ -111,8 +109,8 @@ class PopulationLane(Lane):
         return engine.step(grads, self._advances[name])
 
     def _populate(self, members: Sequence[Member]) -> _Population:
-        size = max(SMALLEST, self.capacity if self.compiled else len(members))
-        return _Population(self, [*members, *[members[-1]] * (size - len(members))])
+        spare = [members[-1]] * (self.capacity - len(members))
+        return _Population(self, [*members, *spare])
 
 
 def member_gradients(
@@ -129,6 +127,7 @@ def member_gradients(
     """
 
     def forward(weights: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
+        restart(model)
         after = dict(buffers)  # modules write to buffers in place: into these tensors
         output = functional_call(model, {**weights, **after}, (x,))
         return cost(output, y), after
@@ -167,7 +166,7 @@ class _Population:
             self._problem.batch_size,
             self._problem.train.inputs.device,
         )
-        snapshots = [member.snapshot or self._start(member.run.trial.seed) for member in members]
+        snapshots = [m.start_or_resume() or self._start(m.run.trial.seed) for m in members]
         self._points = torch.stack([snapshot["weights"] for snapshot in snapshots])
         self._buffers = {
             name: torch.stack([snapshot["buffers"][name] for snapshot in snapshots])

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from ravine.batches import Batches
 from ravine.engines import eager
@@ -17,7 +18,7 @@ from ravine.rules import Rule, at_param
 from ravine.seeds import derive
 from ravine.training.flat import constants
 from ravine.training.lane import Lane, Member, Tick, mean_over, segments
-from ravine.training.noise import keyed, keys
+from ravine.training.noise import keyed, keys, restart
 from ravine.training.records import Point, Trial
 
 
@@ -73,7 +74,12 @@ class SerialLane(Lane):
 
 
 class _Single:
-    """One member under way. The module's parameters hold the rule's next probe."""
+    """One member under way.
+
+    The rule steps blocks of weights: for an elementwise rule one block, all parameters end to end
+    (a step is then a dozen operations, however many parameters there are), else every parameter.
+    The module's parameters are views of the points, which hold the rule's next probe.
+    """
 
     def __init__(self, problem: Problem, rule: Rule, member: Member):
         trial = member.run.trial
@@ -88,13 +94,27 @@ class _Single:
         self._model = keyed(build_model(problem, trial.seed))
         self._params = [p for p in self._model.parameters() if p.requires_grad]
         self._constants = constants(self._model)
+        self._points = self._blocks()
         self._probes = rule.probe is not at_param
-        self._weights = [p.detach().clone() if self._probes else p.detach() for p in self._params]
-        if member.snapshot is None:
-            self._states = eager.init_states(rule, self._weights)
-        else:
-            self._restore(member.snapshot)
+        self._weights = [p.clone() for p in self._points] if self._probes else self._points
+        snapshot = member.start_or_resume()
+        self._states = eager.init_states(rule, self._weights) if snapshot is None else []
+        if snapshot is not None:
+            self._restore(snapshot)
         self._place_probe()
+
+    def _blocks(self) -> list[Tensor]:
+        if self._rule.granularity != "elementwise":
+            return [p.detach() for p in self._params]
+        flat = parameters_to_vector(self._params).detach()
+        vector_to_parameters(flat, self._params)  # from now on they are views of it
+        return [flat]
+
+    def _gathered(self, grads: Sequence[Tensor]) -> list[Tensor]:
+        """Gradients by parameter -> by block."""
+        if self._rule.granularity != "elementwise":
+            return list(grads)
+        return [torch.cat([grad.reshape(-1) for grad in grads])]
 
     def _restore(self, snapshot: dict[str, Any]) -> None:
         for weight, saved in zip(self._weights, snapshot["weights"], strict=True):
@@ -106,8 +126,8 @@ class _Single:
     @torch.no_grad()
     def _place_probe(self) -> None:
         if self._probes:
-            for param, weight, state in zip(self._params, self._weights, self._states, strict=True):
-                param.copy_(self._rule.probe(weight, state, self._hyper))
+            for point, weight, state in zip(self._points, self._weights, self._states, strict=True):
+                point.copy_(self._rule.probe(weight, state, self._hyper))
 
     def run(self, until: int) -> Tensor:
         """Step to `until`; the mean training cost over these steps, 0-D."""
@@ -116,7 +136,7 @@ class _Single:
     def _one_step(self) -> Tensor:
         cost = self._cost()
         grads = torch.autograd.grad(cost, self._params, materialize_grads=True)
-        eager.step(self._rule, self._weights, grads, self._states, self._hyper)
+        eager.step(self._rule, self._weights, self._gathered(grads), self._states, self._hyper)
         self._place_probe()
         self.step += 1
         return cost.detach()
@@ -124,6 +144,7 @@ class _Single:
     def _cost(self) -> Tensor:
         for name, value in keys(list(self._constants), self._seed, self.step).items():
             self._constants[name].fill_(value)
+        restart(self._model)
         # Noise that is not keyed is named by seed and step, too. (`torch.manual_seed` would queue a
         # call for CUDA each time, with a stack trace: 0.2 ms.)
         torch.default_generator.manual_seed(derive(self._seed, "noise", self.step))
@@ -133,7 +154,7 @@ class _Single:
         return self._problem.recipe.cost(output, train.targets[batch])
 
     def first_cost(self) -> Tensor:
-        """The cost of the next minibatch."""
+        """The cost of the next minibatch; buffers are left as they are."""
         saved = {name: value.clone() for name, value in self._constants.items()}
         cost = self._cost().detach()
         for name, value in saved.items():
@@ -143,15 +164,15 @@ class _Single:
     @torch.no_grad()
     def evaluate(self, split: Split) -> list[Tensor]:
         """Cost and metric on a split, 0-D each."""
-        kept = [p.detach().clone() for p in self._params]
-        for param, weight, state in zip(self._params, self._weights, self._states, strict=True):
-            param.copy_(self._rule.output(weight, state, self._hyper))
+        kept = [point.clone() for point in self._points]
+        for point, weight, state in zip(self._points, self._weights, self._states, strict=True):
+            point.copy_(self._rule.output(weight, state, self._hyper))
         self._model.eval()
         recipe = self._problem.recipe
         values = mean_over(split, self._model, (recipe.cost, recipe.measure), members=False)
         self._model.train()
-        for param, value in zip(self._params, kept, strict=True):
-            param.copy_(value)
+        for point, value in zip(self._points, kept, strict=True):
+            point.copy_(value)
         return values
 
     def snapshot(self) -> dict[str, Any]:
