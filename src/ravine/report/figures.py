@@ -192,7 +192,7 @@ def _pieces(line: Line) -> Iterator[list[tuple[int, float, float]]]:
 
 def rank_figure(fact: Ranking) -> go.Figure:
     """Draw mean ranks with their intervals, P(best) in print on the right."""
-    figure = _rows_figure([row.key for row in fact.rows], right=64)
+    figure = _rows_figure([(row.key.title, row.note) for row in fact.rows], right=64)
     for at, row in enumerate(fact.rows):
         style = look(row.key)
         bar = {"array": [row.hi - row.mean], "arrayminus": [row.mean - row.lo], "thickness": 2.5}
@@ -230,7 +230,7 @@ def rank_figure(fact: Ranking) -> go.Figure:
 
 def race_figure(race: Race) -> go.Figure:
     """Draw what each optimizer needed to reach the target."""
-    figure = _rows_figure([key for key, _, _ in race.rows], right=70)
+    figure = _rows_figure([(key.title, "") for key, _, _ in race.rows], right=70)
     _axis(figure, "x", race.x, race.name)
     for at, (key, value, text) in enumerate(race.rows):
         style, missed = look(key), not math.isfinite(value)
@@ -264,14 +264,15 @@ def _missed(style: Look) -> dict[str, Any]:
     return {"symbol": "x-thin", "size": 8, "line": {"width": 2.5, "color": style.colour}}
 
 
-def _rows_figure(keys: Sequence[Key], right: int) -> go.Figure:
-    """One row per optimizer, the first on top, room for a text on the right."""
-    figure = _figure(74 + 34 * len(keys), left=10, right=right, top=24, bottom=44)
-    names = ["<br>".join(_plain(part) for part in textwrap.wrap(k.title, 18)) for k in keys]
+def _rows_figure(names: Sequence[tuple[str, str]], right: int) -> go.Figure:
+    """One row per optimizer and note, the first on top, room for a text on the right."""
+    texts = [[*textwrap.wrap(name, 18), *([note] if note else [])] for name, note in names]
+    row = max(34, 17 * max(map(len, texts)))
+    figure = _figure(74 + row * len(texts), left=10, right=right, top=24, bottom=44)
     figure.update_yaxes(
-        range=[len(keys) - 0.5, -0.5],
-        tickvals=list(range(len(keys))),
-        ticktext=names,
+        range=[len(texts) - 0.5, -0.5],
+        tickvals=list(range(len(texts))),
+        ticktext=["<br>".join(map(_plain, lines)) for lines in texts],
         automargin=True,
         showgrid=True,
     )

@@ -46,7 +46,7 @@ def method(study: Study, metric: Metric) -> tuple[tuple[str, str], ...]:
             "What does P mean?",
             "P(best) is the probability that an optimizer's expected validation metric is the "
             f"best of all, given the seeds seen. A winner needs P of at least {STOP_LEVEL}; "
-            "otherwise it is a tie.",
+            "otherwise the optimizers that hold the best one with this P are marked as maybe best.",
         ),
         (
             "What is the band of good learning rates?",

@@ -135,8 +135,7 @@ def _summary(fact: Facts) -> str:
         ("Diverged", "trials"),
     ]
     head = "".join(f'<th scope="col">{escape(name)}{_small(note)}</th>' for name, note in heads)
-    badge = "best" if sum(row.best for row in fact.summary) == 1 else "tied"
-    body = "".join(_summary_row(row, test, badge) for row in fact.summary)
+    body = "".join(_summary_row(row, test) for row in fact.summary)
     return f"""<section id="summary" aria-labelledby="summary-title">
 <p class="topic">Overview</p>
 <h2 id="summary-title">All optimizers, best first</h2>
@@ -144,10 +143,11 @@ def _summary(fact: Facts) -> str:
 </section>"""
 
 
-def _summary_row(row: SummaryRow, test: bool, badge: str) -> str:
-    badge = f'<span class="badge">{badge}</span>' if row.best else ""
+def _summary_row(row: SummaryRow, test: bool) -> str:
+    badge = f'<span class="badge">{row.badge}</span>' if row.badge else ""
+    number = f"<b>{escape(row.validation)}</b>" if row.validation else ""
     cells = [
-        f"<b>{escape(row.validation)}</b>{_small(row.validation_interval)}",
+        f"{number}{_small(row.validation_interval)}{_small(row.validation_note)}",
         *([f"{escape(row.test) or '–'}{_small(row.test_interval)}"] if test else []),
         *map(escape, (row.p_best, row.steps, row.seconds)),
     ]
@@ -159,7 +159,7 @@ def _summary_row(row: SummaryRow, test: bool, badge: str) -> str:
         )
     )
     name = f'<th scope="row">{_name(row.key)}{badge}</th>'
-    return f'<tr class="{"best" if row.best else "behind"}">{name}{data}</tr>'
+    return f'<tr class="{"best" if row.badge else "behind"}">{name}{data}</tr>'
 
 
 def _sensitivity(fact: Sensitivity, figures: _Figures) -> str:
@@ -286,7 +286,7 @@ def _environment(environment: Sequence[tuple[str, str]], command: str | None) ->
 def _unbroken(text: str) -> str:
     """Keep intervals, probabilities and settings on one line."""
     return re.sub(
-        r"\[[^] ]+ [^] ]+\]|P (=|&[lg]t;) |\(lr ", lambda m: m[0].replace(" ", "&nbsp;"), text
+        r"\[[^] ]+ [^] ]+\]|P (=|&[lg]t;) |rate (?=\d)", lambda m: m[0].replace(" ", "&nbsp;"), text
     )
 
 

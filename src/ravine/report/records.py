@@ -27,14 +27,20 @@ class Key:
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One line of the table on top, printed."""
+    """One line of the table on top, printed.
+
+    Attributes:
+        badge: "best", "maybe best" or empty.
+        validation: empty where all final runs diverged. validation_note: how many of them did.
+    """
 
     key: Key
-    best: bool
+    badge: str
     lr: str
     other: str
     validation: str
     validation_interval: str
+    validation_note: str
     test: str
     test_interval: str
     p_best: str
@@ -117,13 +123,14 @@ class Curves:
 
 @dataclass(frozen=True)
 class RankRow:
-    """One optimizer's mean rank with its interval, and P(best) in print."""
+    """One optimizer's mean rank with its interval; P(best) and how many seeds diverged, in print."""
 
     key: Key
     mean: float
     lo: float
     hi: float
     p_best: str
+    note: str
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -118,8 +119,12 @@ class Metric:
 
     @property
     def label(self) -> str:
-        """The name in print."""
-        return self.name.replace("_", " ")
+        """The name in print; a function without a name of its own, "<lambda>", is the metric.
+
+        >>> Metric("error_rate", False).label, Metric("<lambda>", False).label
+        ('error rate', 'metric')
+        """
+        return "metric" if re.fullmatch(r"<\w+>", self.name) else self.name.replace("_", " ")
 
     @property
     def percent(self) -> bool:

@@ -1,0 +1,84 @@
+"""How every fact names an optimizer and what became of it: key, metric, divergence, good rates."""
+
+from __future__ import annotations
+
+import math
+
+from ravine.comparison.records import Arm, Study, Verdict
+from ravine.report import words
+from ravine.report.records import Key
+from ravine.report.words import Metric
+
+ONLY_NEAR = 0.25
+"""A band of good learning rates narrower than this many decades is a single rate."""
+
+
+def keys(study: Study) -> dict[str, Key]:
+    """One key per optimizer, best first; slots go by the order asked for, whatever came out."""
+    order = {name: slot for slot, name in enumerate(study.settings.optimizers)}
+    for arm in study.verdict.arms:
+        order.setdefault(arm.optimizer, len(order))
+    return {a.optimizer: Key(a.optimizer, a.title, order[a.optimizer]) for a in study.verdict.arms}
+
+
+def metric_of(verdict: Verdict) -> Metric:
+    """How this verdict's metric prints; the best arms that trained decide how many digits."""
+    best = [
+        arm.validation
+        for arm in verdict.arms
+        if arm.optimizer in verdict.best and not lost(verdict, arm)
+    ]
+    return words.metric_of(verdict.metric, verdict.maximize, best)
+
+
+def lost(verdict: Verdict, arm: Arm) -> bool:
+    """Whether all final runs of an optimizer diverged: its validation metric is no measurement."""
+    return arm.final_diverged >= len(verdict.final_seeds)
+
+
+def nothing_trained(verdict: Verdict) -> bool:
+    """Whether all final runs of all optimizers diverged: then there is nothing to compare."""
+    return all(lost(verdict, arm) for arm in verdict.arms)
+
+
+def mark(verdict: Verdict, arm: Arm) -> str:
+    """Print "diverged" or "3 of 20 diverged"; nothing for an optimizer without such final runs."""
+    if lost(verdict, arm):
+        return "diverged"
+    if arm.final_diverged:
+        return f"{arm.final_diverged} of {len(verdict.final_seeds)} diverged"
+    return ""
+
+
+def named(verdict: Verdict, arm: Arm) -> str:
+    """Print "SGD", or "SGD (3 of 20 diverged)"."""
+    note = mark(verdict, arm)
+    return f"{arm.title} ({note})" if note else arm.title
+
+
+def p_best(verdict: Verdict, arm: Arm) -> str:
+    """Print P(best); a dash where nothing trained."""
+    return "–" if nothing_trained(verdict) else words.probability(arm.p_best)
+
+
+def band(arm: Arm) -> tuple[float, float] | None:
+    """The good learning rates; None where all of them diverged."""
+    lo, hi = arm.lr_band
+    healthy = any(rate.status != "diverged" for rate in arm.rates)
+    return (lo, hi) if healthy and 0 < lo <= hi < math.inf else None
+
+
+def decades(arm: Arm) -> float:
+    """How many factors of ten the good learning rates span."""
+    good = band(arm)
+    return math.log10(good[1] / good[0]) if good else 0.0
+
+
+def band_words(arm: Arm) -> str:
+    """Print "0.001 to 0.01", "only near 0.3" or "none"."""
+    good = band(arm)
+    if good is None:
+        return "none"
+    if decades(arm) < ONLY_NEAR:
+        return f"only near {words.number(good[0], 2)}"
+    return f"{words.number(good[0], 2)} to {words.number(good[1], 2)}"

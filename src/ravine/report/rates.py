@@ -1,0 +1,111 @@
+"""How the outcome depends on the learning rate, in facts and words. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeGuard
+
+from ravine.comparison.records import Arm, RateScore, Study, Verdict
+from ravine.report import words
+from ravine.report.arms import ONLY_NEAR, band, band_words, decades, keys, metric_of
+from ravine.report.axes import log_axis, outcome_axis
+from ravine.report.records import Caption, Key, RatePanel, RateRow, Sensitivity
+from ravine.report.words import Metric
+
+
+def sensitivity(study: Study) -> Sensitivity:
+    """How the outcome depends on the learning rate, optimizer by optimizer."""
+    verdict, metric, key = study.verdict, metric_of(study.verdict), keys(study)
+    panels = tuple(_panel(arm, key[arm.optimizer]) for arm in verdict.arms)
+    values = [value for panel in panels for _, value in (*panel.early, *panel.full)]
+    y = outcome_axis(values, study.baseline, verdict.maximize, metric.tick)
+    beyond = any(y.clip(value) != value for value in values)
+    return Sensitivity(
+        caption=Caption(
+            _rates_title(verdict.arms), _rates_reading(study, beyond), _rates_alt(verdict)
+        ),
+        x=log_axis((s.lr for arm in verdict.arms for s in arm.rates), words.number, pad=0.3),
+        y=y,
+        y_title=f"validation {metric.label}",
+        maximize=verdict.maximize,
+        panels=panels,
+        rows=tuple(_rate_row(arm, s, metric) for arm in verdict.arms for s in arm.rates),
+    )
+
+
+def _panel(arm: Arm, key: Key) -> RatePanel:
+    full = tuple(
+        (s.lr, s.validation)
+        for s in arm.rates
+        if s.status in ("chosen", "survived") and _finite(s.validation)
+    )
+    near = [pair for pair in full if math.isclose(pair[0], arm.lr, rel_tol=1e-6)]
+    return RatePanel(
+        key=key,
+        early=tuple((s.lr, s.early) for s in arm.rates if _finite(s.early)),
+        full=full,
+        chosen=near[0] if near else None,
+        diverged=tuple(s.lr for s in arm.rates if s.status == "diverged"),
+        band=band(arm),
+        note=f"chosen {words.number(arm.lr)}, good: {band_words(arm)}",
+    )
+
+
+def _finite(x: float | None) -> TypeGuard[float]:
+    return x is not None and math.isfinite(x)
+
+
+def _rate_row(arm: Arm, score: RateScore, metric: Metric) -> RateRow:
+    def text(x: float | None) -> str:
+        return "" if x is None else metric.value(x)
+
+    lr, steps = words.number(score.lr), f"{score.steps:,}"
+    return RateRow(arm.title, lr, text(score.early), text(score.validation), steps, score.status)
+
+
+def _rates_title(arms: Sequence[Arm]) -> str:
+    """Name the most and the least tolerant optimizer."""
+    arms = [arm for arm in arms if band(arm)]
+    if not arms:
+        return "No learning rate tried was good: runs diverged at all of them."
+    wide, narrow = max(arms, key=_decades), min(arms, key=_decades)
+    widest, narrowest = (words.number(decades(arm), 2) for arm in (wide, narrow))
+    if widest == narrowest:
+        if decades(wide) < ONLY_NEAR:
+            return "Every optimizer here only works near one learning rate."
+        return f"Every optimizer here is good over {_decades_words(wide)} of learning rates."
+    if decades(narrow) < ONLY_NEAR:
+        least = f"{narrow.title} only works near {words.number(narrow.lr, 1)}"
+    else:
+        least = f"{narrow.title} is good over only {_decades_words(narrow)}"
+    return f"{least}; {wide.title} is good over {_decades_words(wide)} of learning rates."
+
+
+def _decades_words(arm: Arm) -> str:
+    width = words.number(decades(arm), 2)
+    return f"{width} {'decade' if width == '1' else 'decades'}"
+
+
+def _rates_reading(study: Study, beyond: bool) -> str:
+    early = words.plural(_first_rung(study), "step")
+    better, edge = ("higher", "bottom") if study.verdict.maximize else ("lower", "top")
+    clipped = f" Dots on the {edge} edge are off the scale." if beyond else ""
+    return (
+        f"Each dot is one learning rate ({better} is better): small dots after {early}, the same "
+        f"for all rates; large dots after the full {study.settings.steps:,}; a wide valley "
+        f"forgives a bad guess. A decade is a factor of 10.{clipped}"
+    )
+
+
+def _first_rung(study: Study) -> int:
+    """Steps of the first rung: what the first rates were stopped at, by protocol a ninth of T."""
+    stopped = (s.steps for arm in study.verdict.arms for s in arm.rates if s.status == "dropped")
+    return min(stopped, default=max(1, round(study.settings.steps / 9)))
+
+
+def _rates_alt(verdict: Verdict) -> str:
+    parts = (
+        f"{arm.title} chosen {words.number(arm.lr)}, good {band_words(arm)}" for arm in verdict.arms
+    )
+    return f"Validation metric against learning rate. {'; '.join(parts)}."
