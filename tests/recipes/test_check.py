@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import time
 from dataclasses import replace
 from functools import cache
@@ -21,6 +22,7 @@ X = torch.randn(5000, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(5000) % 3
 NET = mlp()
 TABLE = torch.ones(10)
+COUNT = itertools.count()
 
 
 def recipe(**changes) -> Recipe:
@@ -72,7 +74,7 @@ class Frozen(nn.Module):
         (cache(mlp), "the same '0.weight'"),
         (lambda: Frozen(inner=NET), "the same 'inner.0.weight'"),
         (lambda: Frozen(table=TABLE), "the same 'table'"),
-        (lambda: Frozen(table=TABLE[3:].view(7, 1)), "the same 'table'"),
+        (lambda: Frozen(table=TABLE[next(COUNT) :]), "the same 'table'"),
     ],
 )
 def test_a_module_built_once_is_refused(model, what):
@@ -128,11 +130,13 @@ def test_a_value_that_is_not_finite_on_some_slice_is_found(kind):
 
 
 def test_a_start_that_is_not_finite_under_the_next_seed_is_found():
-    starts = iter([0.0, torch.inf])
+    starts = []
 
     def model():
         layer = nn.Linear(4, 1)
-        nn.init.constant_(layer.bias, next(starts))
+        starts.append(layer.weight.detach().clone())
+        if not torch.equal(layer.weight, starts[0]):
+            nn.init.constant_(layer.bias, torch.inf)
         return layer
 
     message = refused(regression(model=model))
@@ -240,4 +244,4 @@ def test_sixty_thousand_examples_take_a_moment():
     problem = load(recipe(model=model, train=(x, y), validation=(x, y), test=(x, y)))
     start = time.perf_counter()
     check(problem)
-    assert time.perf_counter() - start < 20  # 0.3 s on two idle cores
+    assert time.perf_counter() - start < 20  # 0.5 s on two cores

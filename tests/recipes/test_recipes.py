@@ -105,7 +105,7 @@ X, Y = torch.randn(8, 64), torch.zeros(8, dtype=torch.int64)
         ({"model": nn.ReLU}, "no trainable parameters"),
         (
             {"cost": lambda o, t: F.cross_entropy(o, t, reduction="none")},
-            r"the cost returned torch.float32 of shape \[32\]; expected one real number",
+            r"the cost returned torch.float32 of shape \[32\]; expected one number",
         ),
         ({"cost": lambda o, t: 1.0}, "the cost returned float"),
         ({"cost": lambda o, t: F.cross_entropy(o, t) * torch.nan}, "the cost is nan before"),

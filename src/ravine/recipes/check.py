@@ -111,7 +111,7 @@ def _measured(measure: Measure, kind: str, output: Tensor, targets: Tensor, wher
         if isinstance(value, Tensor):
             got = f"{value.dtype} of shape {shape(value)}"
         raise RecipeError(
-            f"the {kind} returned {got}; expected one real number (a 0-D tensor), "
+            f"the {kind} returned {got}; expected one number (a real 0-D tensor), "
             "the mean over the examples, e.g. reduction='mean'"
         )
     if not value.isfinite():
