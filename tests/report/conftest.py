@@ -190,6 +190,7 @@ def _verdict(
                 lr_band=(lr / 10 ** (half // 2 / 2), lr * 10 ** ((half + 1) // 2 / 2)),
                 rates=rates,
                 diverged=sum(run.diverged_at is not None for run in runs),
+                final_diverged=sum(run.diverged_at is not None for run in final[kind.name]),
                 gradient_steps=21600,
             )
         )

@@ -11,6 +11,7 @@ import pytest
 from ravine.comparison.records import Study
 from ravine.report import write
 from ravine.report.facts import facts_of
+from tests.report.builders import broken
 
 webdriver = pytest.importorskip("selenium.webdriver")
 
@@ -120,6 +121,8 @@ SHAPES = {
     "fifteen": {"arms": 15, "finals": 5},
     "larger is better": {"arms": 2, "finals": 5, "maximize": True, "test": False},
     "one seed": {"arms": 3, "finals": 1},
+    "seeds diverged": {"arms": 15, "finals": 20, "diverged": (0, *(19,) * 13, 20)},
+    "all seeds diverged": {"arms": 3, "finals": 4, "diverged": (4, 4, 4)},
 }
 
 
@@ -127,7 +130,9 @@ SHAPES = {
     ("shape", "width"), [("six", DESKTOP), *((shape, PHONE) for shape in SHAPES)]
 )
 def test_every_figure_is_drawn_offline_within_the_width(new_study, show, shape, width):
-    study = new_study(**SHAPES[shape])
+    kinds = dict(SHAPES[shape])
+    diverged = kinds.pop("diverged", ())
+    study = broken(new_study(**kinds), *diverged)
     driver = show(study, width)
     assert drawn(driver) == traces(study)
     assert driver.get_log("browser") == []

@@ -2,126 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import pytest
 
-from ravine.comparison.records import Arm, Interval, RateScore, Settings, Study, Verdict
-from ravine.report import answer
-from ravine.report.facts import facts_of, quantile
+from ravine.comparison.records import Interval, RateScore
+from ravine.report.curves import quantile
+from ravine.report.facts import facts_of
 from ravine.report.records import DivergedRow, Key, RankRow, RatePanel, SummaryRow
 from ravine.training.records import Point, Run, Trial
-
-INF, NAN = math.inf, math.nan
-
-
-def arm(optimizer: str, title: str, mean: float = 0.021, **changes) -> Arm:
-    lr = changes.pop("lr", 0.001)
-    base = Arm(
-        optimizer=optimizer,
-        title=title,
-        hyper={"lr": lr},
-        p_best=0.97,
-        beats={},
-        validation=Interval(mean, mean - 0.003, mean + 0.003),
-        test=Interval(mean + 0.001, mean - 0.002, mean + 0.004),
-        rank=Interval(1.5, 1.0, 2.0),
-        steps_to_target=800.0,
-        seconds_to_target=1.25,
-        lr_band=(lr, lr),
-        rates=(RateScore(lr, mean, 0.1, 900, "chosen"),),
-        diverged=0,
-        gradient_steps=4000,
-    )
-    return replace(base, **changes)
-
-
-def verdict(*arms: Arm, best: tuple[str, ...], **changes) -> Verdict:
-    base = Verdict(
-        recipe="digits",
-        metric="error_rate",
-        maximize=False,
-        best=best,
-        arms=arms,
-        selection_seeds=(1, 2),
-        final_seeds=tuple(range(10, 30)),
-        target=0.04,
-        warnings=("Careful.",),
-        environment={"torch": "2.13", "command": "ravine compare digits"},
-    )
-    return replace(base, **changes)
-
-
-def run(optimizer: str, seed: int, *values: float, lr: float = 0.001) -> Run:
-    points = (Point(10 * i, value, value, value) for i, value in enumerate(values))
-    return Run(Trial(optimizer, {"lr": lr}, seed), tuple(points))
-
-
-def study(of: Verdict, selection=(), final=(), asked=None) -> Study:
-    names = asked or tuple(arm.optimizer for arm in of.arms)
-    return Study(Settings(names, 900, 0), of, tuple(selection), tuple(final), baseline=0.9)
-
-
-ADAM, RMS = arm("adam", "Adam"), arm("rmsprop", "RMSProp", 0.022, lr=10**-2.5)
-SGD = arm("sgd", "SGD", 0.05, lr=0.3)
-
-
-# --- the answer -----------------------------------------------------------------------------------
-
-
-def test_answer_of_a_winner():
-    arms = [ADAM, *(arm(name, name) for name in "bcdef")]
-    assert answer(verdict(*arms, best=("adam",))) == (
-        "Use Adam with learning rate 0.001: its error rate on fresh seeds is 2.1% [1.8%, 2.4%], "
-        "and it is the best of 6 optimizers with P = 0.97."
-    )
-
-
-def test_answer_of_a_winner_whose_metric_is_maximized():
-    best = arm("sgd", "SGD", hyper={"lr": 0.1, "momentum": 0.9}, p_best=0.9991)
-    best = replace(best, validation=Interval(0.979, 0.976, 0.982))
-    of = verdict(best, ADAM, best=("sgd",), metric="accuracy", maximize=True)
-    assert answer(of) == (
-        "Use SGD with learning rate 0.1: its accuracy on fresh seeds is "
-        "97.9% [97.6%, 98.2%], and it is the best of 2 optimizers with P > 0.99."
-    )
-
-
-def test_answer_of_a_tie_of_two():
-    assert answer(verdict(ADAM, RMS, SGD, best=("adam", "rmsprop"))) == (
-        "No single winner: Adam (lr 0.001) and RMSProp (lr 0.00316) cannot be told apart after "
-        "20 fresh seeds; either is a good choice. SGD is behind."
-    )
-
-
-def test_answer_of_a_tie_with_many_behind():
-    behind = [arm(name, name.upper()) for name in "abcdefgh"]
-    text = answer(verdict(ADAM, RMS, *behind, best=("adam", "rmsprop")))
-    assert text.endswith("either is a good choice. A, B, C, D, E, F and 2 more are behind.")
-
-
-def test_answer_of_a_tie_of_all():
-    assert answer(verdict(ADAM, RMS, SGD, best=("adam", "rmsprop", "sgd"))) == (
-        "No single winner: all 3 optimizers, Adam (lr 0.001), RMSProp (lr 0.00316) and "
-        "SGD (lr 0.3), cannot be told apart after 20 fresh seeds; any of them is a good choice."
-    )
-    assert answer(verdict(ADAM, SGD, best=("adam", "sgd"), final_seeds=(7,))) == (
-        "No single winner: both optimizers, Adam (lr 0.001) and SGD (lr 0.3), cannot be told "
-        "apart after 1 fresh seed; either is a good choice."
-    )
-
-
-def test_answer_where_nothing_was_compared_or_nothing_worked():
-    assert answer(verdict(ADAM, best=("adam",))) == (
-        "Adam with learning rate 0.001: its error rate on fresh seeds is 2.1% [1.8%, 2.4%]; "
-        "no other optimizer was compared with it."
-    )
-    lost = arm("sgd", "SGD", INF)
-    assert answer(verdict(lost, best=("sgd",))) == (
-        "No optimizer trained this recipe: at the chosen settings, fresh seeds diverged."
-    )
-
+from tests.report.builders import ADAM, INF, NAN, RMS, SGD, arm, run, study, verdict
 
 # --- the table on top -----------------------------------------------------------------------------
 
@@ -142,11 +32,12 @@ def test_summary_row_says_what_the_arm_says():
     ).summary
     assert rows[0] == SummaryRow(
         key=Key("adam", "Adam", 1),
-        best=True,
+        badge="best",
         lr="0.001",
         other="",
         validation="2.1%",
         validation_interval="[1.8%, 2.4%]",
+        validation_note="",
         test="2.2%",
         test_interval="[1.9%, 2.5%]",
         p_best="0.97",
@@ -303,7 +194,7 @@ def test_ranking_and_duels():
     second = replace(RMS, beats={"adam": 0.29, "sgd": 0.98}, p_best=0.28)
     third = replace(SGD, beats={"adam": 0.001, "rmsprop": 0.02}, rank=Interval(2.9, 2.8, 3.0))
     fact = facts_of(study(verdict(first, second, third, best=("adam", "rmsprop"))))
-    assert fact.ranking.rows[0] == RankRow(Key("adam", "Adam", 0), 1.31, 1.1, 1.6, "0.97")
+    assert fact.ranking.rows[0] == RankRow(Key("adam", "Adam", 0), 1.31, 1.1, 1.6, "0.97", "")
     assert fact.ranking.caption.title == "Adam ranks 1.3 of 3 on average; SGD ranks 2.9."
     assert fact.duels.cells == ((None, 0.71, 0.999), (0.29, None, 0.98), (0.001, 0.02, None))
     assert fact.duels.caption.title == (
@@ -373,3 +264,61 @@ def test_the_rest_of_the_page():
         "A full training is 900 gradient steps for everyone. Choosing the learning rate took "
         "between 4,000 and 5,000 steps per optimizer."
     )
+
+
+# --- diverged fresh seeds -------------------------------------------------------------------------
+
+PARTLY = replace(SGD, final_diverged=3, test=None)
+LOST = replace(RMS, final_diverged=20, test=None, rank=Interval(3.0, 3.0, 3.0))
+
+
+def test_the_table_marks_imputed_numbers():
+    rows = facts_of(study(verdict(ADAM, PARTLY, LOST, best=("adam", "sgd", "rmsprop")))).summary
+    said = [(r.badge, r.validation, r.validation_interval, r.validation_note) for r in rows]
+    assert said == [
+        ("maybe best", "2.1%", "[1.8%, 2.4%]", ""),
+        ("maybe best", "5.0%", "[4.7%, 5.3%]", "3 of 20 diverged"),
+        ("", "", "", "diverged"),
+    ]
+
+
+def test_the_ranking_marks_imputed_ranks():
+    fact = facts_of(study(verdict(PARTLY, ADAM, LOST, best=("adam",)))).ranking
+    assert [row.note for row in fact.rows] == ["3 of 20 diverged", "", "diverged"]
+    assert fact.caption.title == (
+        "SGD (3 of 20 diverged) ranks 1.5 of 3 on average; RMSProp (diverged) ranks 3.0."
+    )
+    assert "RMSProp (diverged) mean rank 3.0, P(best) 0.97" in fact.caption.alt
+
+
+def test_imputed_intervals_do_not_set_the_digits():
+    narrow = replace(LOST, validation=Interval(0.9, 0.89999, 0.90001))
+    rows = facts_of(study(verdict(ADAM, narrow, best=("adam", "rmsprop")))).summary
+    assert rows[0].validation == "2.1%"
+
+
+def test_where_nothing_trained_nothing_is_compared():
+    lost = [replace(a, final_diverged=20, test=None) for a in (ADAM, SGD)]
+    lost = [replace(a, beats={b.optimizer: 0.5 for b in lost if b is not a}) for a in lost]
+    fact = facts_of(study(verdict(*lost, best=("adam", "sgd"))))
+    assert [(row.badge, row.validation, row.p_best) for row in fact.summary] == [("", "", "–")] * 2
+    assert [(row.steps, row.seconds) for row in fact.summary] == [("–", "–")] * 2
+    assert [row.p_best for row in fact.ranking.rows] == ["–"] * 2
+    assert fact.ranking.caption.title == "Every final run diverged, so these ranks mean nothing."
+    assert fact.duels.caption.title == "Every final run diverged, so no optimizer beats another."
+    assert fact.speed.caption.title == (
+        "Every final run diverged, so no optimizer reached the target."
+    )
+    assert fact.speed.races == ()
+
+
+def test_an_optimizer_that_diverged_at_all_rates_has_no_good_ones():
+    never = arm("sgd", "SGD", rates=(RateScore(0.1, None, None, 100, "diverged"),), lr=0.1)
+    fact = facts_of(study(verdict(ADAM, never, best=("adam",))))
+    assert [row.band for row in fact.summary] == ["only near 0.001", "none"]
+    assert fact.sensitivity.panels[1].note == "chosen 0.1, good: none"
+    assert (
+        fact.sensitivity.caption.title == "Every optimizer here only works near one learning rate."
+    )
+    alone = facts_of(study(verdict(never, best=("sgd",)))).sensitivity.caption.title
+    assert alone == "No learning rate tried was good: runs diverged at all of them."

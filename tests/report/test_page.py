@@ -11,8 +11,9 @@ import pytest
 
 from ravine.report import page, render, write
 from ravine.report.axes import Axis
-from ravine.report.figures import curves_figure, look
-from ravine.report.records import Caption, Curves, Key, Line
+from ravine.report.figures import curves_figure, look, rank_figure
+from ravine.report.records import Caption, Curves, Key, Line, Ranking, RankRow
+from tests.report.builders import broken
 
 
 def own(html: str) -> str:
@@ -62,9 +63,23 @@ def test_no_warnings_no_box_and_no_test_data_no_column(new_study):
 def test_the_best_wear_a_badge(new_study):
     one = new_study(arms=2, finals=2)
     names = tuple(arm.optimizer for arm in one.verdict.arms)
-    for best, badges in ((names[:1], ["best"]), (names, ["tied", "tied"])):
+    for best, badges in ((names[:1], ["best"]), (names, ["maybe best"] * 2)):
         html = own(render(replace(one, verdict=replace(one.verdict, best=best))))
-        assert re.findall(r'class="badge">(\w+)<', html) == badges
+        assert re.findall(r'class="badge">([\w ]+)<', html) == badges
+
+
+def test_diverged_seeds_stand_in_the_place_of_the_number_or_beside_it(new_study):
+    html = own(render(broken(new_study(arms=3, finals=4), 0, 1, 4)))
+    marks = re.findall(r"<small>((?:\d+ of \d+ )?diverged)</small>", html)
+    assert marks == ["1 of 4 diverged", "diverged"]
+    assert html.count("<td><small>diverged</small></td>") == 1
+
+
+def test_a_rate_stays_on_the_line_of_its_name(study):
+    arms = [replace(arm, p_best=0.5) for arm in study.verdict.arms]
+    tie = replace(study.verdict, arms=tuple(arms), best=tuple(a.optimizer for a in arms[:2]))
+    html = own(render(replace(study, verdict=tie)))
+    assert re.search(r"\(learning rate&nbsp;[\d.]+\) and ", html)
 
 
 def test_a_band_keeps_to_the_side_where_seeds_are_finite():
@@ -74,6 +89,20 @@ def test_a_band_keeps_to_the_side_where_seeds_are_finite():
     band, median = figure.data
     assert (band.x, band.y) == ((0, 1, 1, 0), (0.9, 0.4, 0.5, 1.1))
     assert median.y == (1.0, 0.5, None)
+
+
+def test_names_of_three_lines_make_rows_of_three_lines():
+    key = Key("a", "RMSProp with Nesterov momentum", 0)
+    heights = []
+    for note in ("", "3 of 20 diverged"):
+        figure = rank_figure(
+            Ranking(Caption("", "", ""), (RankRow(key, 1, 1, 1, "0.5", note),) * 9)
+        )
+        heights.append(figure.layout.height)
+    assert figure.layout.yaxis.ticktext[0] == (
+        "RMSProp with<br>Nesterov momentum<br>3 of 20 diverged"
+    )
+    assert heights[1] - heights[0] == 9 * 17
 
 
 def test_looks_are_unique():

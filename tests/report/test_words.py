@@ -8,12 +8,12 @@ import math
 import pytest
 
 from ravine.comparison.records import Interval
-from ravine.report import facts, words
+from ravine.report import curves, words
 from ravine.report.axes import linear_axis, log_axis, outcome_axis
 from ravine.report.words import Metric, metric_of, number
 
 
-@pytest.mark.parametrize("module", [words, facts])
+@pytest.mark.parametrize("module", [words, curves])
 def test_examples_in_docstrings(module):
     result = doctest.testmod(module)
     assert result.attempted > 0
@@ -44,6 +44,14 @@ def test_numbers_keep_three_digits(x, text):
 )
 def test_only_rates_and_accuracy_are_percentages(name, percent):
     assert Metric(name, maximize=False).percent is percent
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("error_rate", "error rate"), ("<lambda>", "metric"), ("<b>bold</b>", "<b>bold</b>")],
+)
+def test_a_metric_without_a_name_prints_as_metric(name, label):
+    assert Metric(name, maximize=False).label == label
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def _rest(verdict: Verdict, said: Sequence[Arm]) -> str:
 
 def _settings(verdict: Verdict, arms: Sequence[Arm]) -> list[str]:
     """Print "Adam (learning rate 0.001)", then "SGD (0.3)" or "SGD (0.3; 3 of 20 diverged)"."""
-    texts = []
+    texts: list[str] = []
     for arm in arms:
         lr = f"{'' if texts else 'learning rate '}{words.number(arm.lr)}"
         note = mark(verdict, arm)

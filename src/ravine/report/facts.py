@@ -9,7 +9,7 @@ from __future__ import annotations
 from ravine.comparison.records import Arm, Study, Verdict
 from ravine.report import words
 from ravine.report.advice import answer
-from ravine.report.arms import band_words, keys, lost, mark, metric_of, p_best
+from ravine.report.arms import band_words, keys, lost, mark, metric_of, nothing_trained, p_best
 from ravine.report.curves import cost_curves, validation_curves
 from ravine.report.method import method
 from ravine.report.rates import sensitivity
@@ -54,6 +54,7 @@ def _counts(study: Study) -> tuple[str, ...]:
 def summary(study: Study) -> tuple[SummaryRow, ...]:
     """One row per optimizer, best first."""
     verdict, metric, key = study.verdict, metric_of(study.verdict), keys(study)
+    nothing = nothing_trained(verdict)
     runs = [run.trial.optimizer for run in (*study.selection, *study.final)]
     return tuple(
         SummaryRow(
@@ -67,9 +68,9 @@ def summary(study: Study) -> tuple[SummaryRow, ...]:
             test=metric.value(arm.test.mean) if arm.test else "",
             test_interval=metric.bounds(arm.test) if arm.test else "",
             p_best=p_best(verdict, arm),
-            steps=words.count(arm.steps_to_target),
-            seconds=words.duration(arm.seconds_to_target),
-            band=_band_words(arm),
+            steps="–" if nothing else words.count(arm.steps_to_target),
+            seconds="–" if nothing else words.duration(arm.seconds_to_target),
+            band=band_words(arm),
             diverged=f"{arm.diverged} of {max(arm.diverged, runs.count(arm.optimizer))}",
         )
         for arm in verdict.arms

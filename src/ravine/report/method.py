@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ravine.comparison.records import Study
+from ravine.comparison.records import Study, Verdict
 from ravine.comparison.statistics import STOP_LEVEL
 from ravine.comparison.verdict import GOOD
 from ravine.report import words
@@ -11,11 +11,12 @@ from ravine.report.words import Metric
 
 def method(study: Study, metric: Metric) -> tuple[tuple[str, str], ...]:
     """How this was measured, as (question, answer) pairs for a reader new to it."""
-    verdict = study.verdict
-    select = words.plural(len(verdict.selection_seeds), "seed")
-    final = words.plural(len(verdict.final_seeds), "fresh seed")
-    better = "more" if verdict.maximize else "less"
-    target = f"{metric.tick(verdict.target)} or {better}"
+    return (*_procedure(study), *_terms(study.verdict, metric))
+
+
+def _procedure(study: Study) -> tuple[tuple[str, str], ...]:
+    select = words.plural(len(study.verdict.selection_seeds), "seed")
+    final = words.plural(len(study.verdict.final_seeds), "fresh seed")
     return (
         (
             "What is a seed?",
@@ -36,6 +37,13 @@ def method(study: Study, metric: Metric) -> tuple[tuple[str, str], ...]:
             f"trained again on {final} that had no part in choosing. All results above come from "
             "these, except those of single learning rates.",
         ),
+    )
+
+
+def _terms(verdict: Verdict, metric: Metric) -> tuple[tuple[str, str], ...]:
+    better = "more" if verdict.maximize else "less"
+    target = f"{metric.tick(verdict.target)} or {better}"
+    return (
         (
             "What do the brackets mean?",
             "[a, b] is a 95% interval for the mean over all seeds there could be, computed by "

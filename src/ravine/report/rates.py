@@ -69,7 +69,7 @@ def _rates_title(arms: Sequence[Arm]) -> str:
     arms = [arm for arm in arms if band(arm)]
     if not arms:
         return "No learning rate tried was good: runs diverged at all of them."
-    wide, narrow = max(arms, key=_decades), min(arms, key=_decades)
+    wide, narrow = max(arms, key=decades), min(arms, key=decades)
     widest, narrowest = (words.number(decades(arm), 2) for arm in (wide, narrow))
     if widest == narrowest:
         if decades(wide) < ONLY_NEAR:
