@@ -17,6 +17,8 @@ def test_the_commands_in_the_readme_exist():
     from ravine.cli import _parser
 
     text = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"`ravine (\w+)", text)) | set(re.findall(r"^    ravine (\w+)", text, re.M))
+    named = set(re.findall(r"`ravine (\w+)", text)) | set(
+        re.findall(r"^    ravine (\w+)", text, re.M)
+    )
     commands = _parser()._subparsers._group_actions[0].choices
     assert named == set(commands)

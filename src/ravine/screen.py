@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ravine.comparison.progress import Progress as Listener
-from ravine.comparison.records import Interval, Verdict
+from ravine.comparison.records import Arm, Interval, Verdict
 from ravine.training.records import Run
 
 
@@ -100,7 +100,7 @@ def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
         table.add_row(
             Text(arm.optimizer),
             f"{arm.lr:g}",
-            _interval(arm.validation),
+            _validation(arm),
             "" if arm.test is None else _interval(arm.test),
             f"{arm.p_best:.2f}",
             "missed" if math.isinf(arm.steps_to_target) else f"{arm.steps_to_target:g}",
@@ -110,6 +110,12 @@ def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
     for line in verdict.warnings:
         console.print(f"Note: {line}", soft_wrap=True, markup=False)
     console.print(f"\nreport: {folder / 'report.html'}", soft_wrap=True, markup=False)
+
+
+def _validation(arm: Arm) -> str:
+    if arm.final_diverged == 0:
+        return _interval(arm.validation)
+    return f"{arm.final_diverged} runs diverged"
 
 
 def _interval(value: Interval) -> str:

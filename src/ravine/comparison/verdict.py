@@ -45,7 +45,7 @@ def conclude(store: Store) -> Study:
     scores = np.array(final_scores(final, names, facts["maximize"]))
     target = facts["target"]
     if target is None:
-        target = sign * float(np.median(scores.mean(axis=1)))
+        target = sign * _median_of_healthy(scores.mean(axis=1), names, final)
     starts = [run.curve[0].validation_metric for run in final]
     baseline = float(np.mean([value for value in starts if math.isfinite(value)] or [target]))
     draws = statistics.posterior_means(scores)
@@ -93,6 +93,18 @@ def conclude(store: Store) -> Study:
         environment=store.fact("environment"),
     )
     return Study(settings, verdict, tuple(selection), tuple(final), baseline)
+
+
+def _median_of_healthy(
+    means: statistics.Array, names: Sequence[str], final: Sequence[Run]
+) -> float:
+    """The median of the arms' means, without those of which some final run diverged."""
+    healthy = [
+        mean
+        for name, mean in zip(names, means, strict=True)
+        if all(run.diverged_at is None for run in _runs_of(name, final))
+    ]
+    return float(np.median(healthy if healthy else means))
 
 
 def _runs_of(name: str, runs: Sequence[Run]) -> list[Run]:
