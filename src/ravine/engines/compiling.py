@@ -12,28 +12,40 @@ from torch.fx.experimental.proxy_tensor import make_fx
 Function = Callable[..., Any]
 
 
-class Compiled:
-    """A function compiled as one graph, for inputs like those it was traced with.
+def trace(function: Function, example: tuple[Any, ...], dynamic: bool = False) -> Function:
+    """The function as one graph of plain operators, without the layers of vmap and grad.
 
-    It is traced once with `make_fx`, which runs it for real: what cannot be one graph (`.item()`, a
-    branch on data) raises here, and nothing ever falls back to Python in the middle of a step. Each
-    trace is a code object of its own, so that no rule uses up another one's recompilations, and
-    dynamo, which takes 10 s to look through vmap and grad, sees plain operators only (1 s).
-
-    Where the graph cannot be compiled for want of a C++ compiler, a warning is given once per
-    process and the traced graph runs uncompiled.
+    It is run for real once: what cannot be one graph (`.item()`, a branch on data) raises here, and
+    nothing ever falls back to Python in the middle of a step. On 36 members of the digits network
+    a graph takes half the time of the function that it was traced from.
 
     Args:
         function: tensors (nested in lists and dicts) -> tensors. May write to its inputs.
         example: inputs to trace with.
         dynamic: whether sizes may differ in later calls. (vmap bakes sizes in: then False.)
     """
+    make = make_fx(function, tracing_mode="symbolic" if dynamic else "real")
+    graph: Function = make(*example)
+    return graph
+
+
+class Compiled:
+    """A function compiled as one graph, for inputs like those it was traced with.
+
+    Each trace is a code object of its own, so that no rule uses up another one's recompilations, and
+    dynamo, which takes 10 s to look through vmap and grad, sees plain operators only (1 s).
+
+    Where the graph cannot be compiled for want of a C++ compiler, a warning is given once per
+    process and the traced graph runs uncompiled.
+
+    Args:
+        function, example, dynamic: as for `trace`.
+    """
 
     _warned = False
 
     def __init__(self, function: Function, example: tuple[Any, ...], dynamic: bool):
-        trace = make_fx(function, tracing_mode="symbolic" if dynamic else "real")
-        self._graph: Function = trace(*example)
+        self._graph = trace(function, example, dynamic)
         self._call: Function = torch.compile(self._graph, dynamic=dynamic)
         self._proven = False
 

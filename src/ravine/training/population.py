@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 
 from ravine.batches import Batches
-from ravine.engines.compiling import Compiled
+from ravine.engines.compiling import Compiled, trace
 from ravine.engines.population import Advance, PopulationEngine
 from ravine.recipes import Problem, Split, build_model
 from ravine.rules import Rule
@@ -94,10 +94,10 @@ class PopulationLane(Lane):
         return (time.perf_counter() - start) / (steps * len(trials))
 
     def gradients(self, *args: Any) -> tuple[Tensor, Tensor, Tensors]:
-        """`member_gradients` of this lane's model, compiled at the first call where it compiles."""
+        """`member_gradients` of this lane's model as one graph, made at the first call."""
         if self._gradients is None:
             plain = member_gradients(self.model, self.layout, self.problem.recipe.cost)
-            self._gradients = Compiled(plain, args, dynamic=False) if self.compiled else plain
+            self._gradients = (Compiled if self.compiled else trace)(plain, args, dynamic=False)
         return self._gradients(*args)
 
     def advance(self, engine: PopulationEngine, name: str, grads: Tensor) -> None:
