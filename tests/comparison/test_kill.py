@@ -10,7 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-SHORT = ["--optimizers", "sgd,adam", "--steps", "54", "--lane", "serial"]
+import pytest
+
+SHORT = ["--optimizers", "sgd,adam", "--steps", "54"]
 
 POINTS = """
     SELECT stage, optimizer, hyper, seed, step, saved_at
@@ -18,11 +20,14 @@ POINTS = """
 """
 
 
-def start(out: Path) -> subprocess.Popen:
+def start(out: Path, lane: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "ravine", "compare", "digits-softmax", "--out", str(out)]
     environment = {"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
     return subprocess.Popen(
-        [*command, *SHORT], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, *SHORT, "--lane", lane],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -46,19 +51,30 @@ def saved(out: Path) -> dict:
     return {row[:-1]: row[-1] for row in rows}
 
 
-def test_sigkill_at_random_moments(tmp_path):
-    begun = time.monotonic()
-    undisturbed = start(tmp_path / "whole")
+def kill_after(process: subprocess.Popen, file: Path, writes: int, delay: float) -> None:
+    """Kill a process some time after it has written to the database so many times."""
+    seen, count = None, 0
+    while process.poll() is None and count < writes:
+        state = (file.stat().st_size, file.stat().st_mtime_ns) if file.exists() else None
+        count += state != seen
+        seen = state
+        time.sleep(0.001)
+    time.sleep(delay)
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize(("lane", "most_writes"), [("serial", 40), ("population", 8)])
+def test_sigkill_at_random_moments(tmp_path, lane, most_writes):
+    undisturbed = start(tmp_path / "whole", lane)
     assert undisturbed.wait() == 0, undisturbed.stderr.read()
-    whole = time.monotonic() - begun
     out, moments, seen = tmp_path / "killed", random.Random(0), []
-    for _ in range(6):
-        process = start(out)
-        time.sleep(whole * moments.uniform(0.4, 0.8))
-        process.kill()
-        process.wait()
+    for _ in range(4):
+        process = start(out, lane)
+        writes, delay = moments.randint(2, most_writes), moments.uniform(0, 0.1)
+        kill_after(process, out / "run.sqlite", writes, delay)
         seen.append(saved(out))
-    last = start(out)
+    last = start(out, lane)
     assert last.wait() == 0, last.stderr.read()
     assert verdict(out) == verdict(tmp_path / "whole")
     end = saved(out)
