@@ -48,35 +48,18 @@ def conclude(store: Store) -> Study:
         target = sign * _median_of_healthy(scores.mean(axis=1), names, final)
     starts = [run.curve[0].validation_metric for run in final]
     baseline = float(np.mean([value for value in starts if math.isfinite(value)] or [target]))
-    draws = statistics.posterior_means(scores)
-    p_best = statistics.p_best(draws)
-    beats = statistics.p_beats(draws)
-    ranks = statistics.mean_ranks(scores)
-    rates = {
-        name: _rates(_runs_of(name, selection), outcome["chosen"][name], settings, sign)
-        for name in names
-    }
+    rivals = _rivals(names, scores)
     arms = [
         Arm(
             optimizer=name,
             title=facts["titles"][name],
-            hyper=_runs_of(name, final)[0].trial.hyper,
-            p_best=float(p_best[i]),
-            beats={other: float(beats[i, j]) for j, other in enumerate(names) if other != name},
             validation=_signed(statistics.interval(scores[i]), sign),
-            test=_test(_runs_of(name, final), sign),
-            rank=statistics.interval(ranks[i]),
-            steps_to_target=(steps := _to_target(_runs_of(name, final), sign, target)),
-            seconds_to_target=steps * facts["step_seconds"][name],
-            lr_band=_band(
-                _runs_of(name, selection), rates[name], outcome["chosen"][name], sign, baseline
+            **rivals[name],
+            **_selected(
+                _runs_of(name, selection), outcome["chosen"][name], settings, sign, baseline
             ),
-            rates=rates[name],
-            diverged=sum(
-                run.diverged_at is not None for run in _runs_of(name, [*selection, *final])
-            ),
-            final_diverged=sum(run.diverged_at is not None for run in _runs_of(name, final)),
-            gradient_steps=sum(run.curve[-1].step for run in _runs_of(name, selection)),
+            **_judged(_runs_of(name, final), facts["step_seconds"][name], sign, target),
+            diverged=_diverged(_runs_of(name, [*selection, *final])),
         )
         for i, name in enumerate(names)
     ]
@@ -84,7 +67,7 @@ def conclude(store: Store) -> Study:
         recipe=facts["name"],
         metric=facts["metric"],
         maximize=facts["maximize"],
-        best=tuple(names[i] for i in statistics.credible_best(p_best)),
+        best=tuple(names[i] for i in statistics.credible_best([a.p_best for a in arms])),
         arms=tuple(sorted(arms, key=lambda arm: sign * arm.validation.mean)),
         selection_seeds=tuple(sorted({run.trial.seed for run in selection})),
         final_seeds=tuple(outcome["seeds"]),
@@ -93,6 +76,49 @@ def conclude(store: Store) -> Study:
         environment=store.fact("environment"),
     )
     return Study(settings, verdict, tuple(selection), tuple(final), baseline)
+
+
+def _rivals(names: Sequence[str], scores: statistics.Array) -> dict[str, dict[str, Any]]:
+    """What an arm is against the others: its `p_best`, `beats` and `rank`, by name."""
+    draws = statistics.posterior_means(scores)
+    p_best, beats = statistics.p_best(draws), statistics.p_beats(draws)
+    ranks = statistics.mean_ranks(scores)
+    return {
+        name: {
+            "p_best": float(p_best[i]),
+            "beats": {other: float(beats[i, j]) for j, other in enumerate(names) if j != i},
+            "rank": statistics.interval(ranks[i]),
+        }
+        for i, name in enumerate(names)
+    }
+
+
+def _selected(
+    runs: Sequence[Run], chosen: float, settings: Settings, sign: int, baseline: float
+) -> dict[str, Any]:
+    """What an arm's selection runs say: `rates`, `lr_band` and `gradient_steps`."""
+    rates = _rates(runs, chosen, settings, sign)
+    return {
+        "rates": rates,
+        "lr_band": _band(runs, rates, chosen, sign, baseline),
+        "gradient_steps": sum(run.curve[-1].step for run in runs),
+    }
+
+
+def _judged(runs: Sequence[Run], step_seconds: float, sign: int, target: float) -> dict[str, Any]:
+    """What an arm's final runs say, its validation apart."""
+    steps = _to_target(runs, sign, target)
+    return {
+        "hyper": runs[0].trial.hyper,
+        "test": _test(runs, sign),
+        "steps_to_target": steps,
+        "seconds_to_target": steps * step_seconds,
+        "final_diverged": _diverged(runs),
+    }
+
+
+def _diverged(runs: Sequence[Run]) -> int:
+    return sum(run.diverged_at is not None for run in runs)
 
 
 def _median_of_healthy(
