@@ -46,6 +46,11 @@ def debias(moment: Tensor, decay: Tensor, step: Tensor) -> Tensor:
     return moment / (1 - decay**step)
 
 
+def norm(x: Tensor) -> Tensor:
+    """Euclidean norm of each parameter laid out along the last axis, [..., n] -> [..., 1]."""
+    return x.square().sum(dim=-1, keepdim=True).sqrt()
+
+
 def root_plus(r: Tensor, delta: Tensor) -> Tensor:
     """√r + δ, the denominator with δ outside the root."""
     return r.sqrt() + delta
