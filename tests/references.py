@@ -271,3 +271,246 @@ def nadam(
         theta = theta - lr * direction / (np.sqrt(r / (1 - beta2**t)) + eps)
         path.append(theta)
     return np.array(path)
+
+
+def adamax(
+    theta: Array,
+    gradient: Gradient,
+    steps: int,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+) -> Array:
+    path, s, u = [], np.zeros_like(theta), np.zeros_like(theta)
+    for t in range(1, steps + 1):
+        g = gradient(theta, t - 1)
+        s = beta1 * s + (1 - beta1) * g
+        u = np.maximum(beta2 * u, np.abs(g) + eps)
+        theta = theta - lr / (1 - beta1**t) * s / u
+        path.append(theta)
+    return np.array(path)
+
+
+def radam(
+    theta: Array,
+    gradient: Gradient,
+    steps: int,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+) -> Array:
+    path, m, v = [], np.zeros_like(theta), np.zeros_like(theta)
+    rho_inf = 2 / (1 - beta2) - 1
+    for t in range(1, steps + 1):
+        g = gradient(theta, t - 1)
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g * g
+        m_hat = m / (1 - beta1**t)
+        rho = rho_inf - 2 * t * beta2**t / (1 - beta2**t)
+        if rho > 5:
+            scale = np.sqrt(1 - beta2**t) / (np.sqrt(v) + eps)
+            numerator = (rho - 4) * (rho - 2) * rho_inf
+            denominator = (rho_inf - 4) * (rho_inf - 2) * rho
+            theta = theta - lr * np.sqrt(numerator / denominator) * m_hat * scale
+        else:
+            theta = theta - lr * m_hat
+        path.append(theta)
+    return np.array(path)
+
+
+def asgd(
+    theta: Array,
+    gradient: Gradient,
+    steps: int,
+    *,
+    lr: float,
+    lambd: float,
+    alpha: float,
+    t0: float,
+) -> Array:
+    path = []
+    for t in range(steps):
+        eta = lr * (1 + lambd * lr * t) ** -alpha
+        theta = theta - eta * (gradient(theta, t) + lambd * theta)
+        path.append(theta)
+    return np.array(path)
+
+
+def asgd_average(
+    theta: Array,
+    gradient: Gradient,
+    steps: int,
+    *,
+    lr: float,
+    lambd: float,
+    alpha: float,
+    t0: float,
+) -> Array:
+    """The mean of θ from step t₀ + 2 on (for a whole t₀), and θ itself before."""
+    path = asgd(theta, gradient, steps, lr=lr, lambd=lambd, alpha=alpha, t0=t0)
+    first = int(t0) + 1
+    return np.array([path[min(first, k) : k + 1].mean(axis=0) for k in range(steps)])
+
+
+def delta_bar_delta(
+    start: Array,
+    gradient: Gradient,
+    steps: int,
+    *,
+    lr: float,
+    kappa: float,
+    phi: float,
+    theta: float,
+) -> Array:
+    path, weights, bar, rate = [], start, np.zeros_like(start), np.full_like(start, lr)
+    for k in range(steps):
+        delta = gradient(weights, k)
+        rate = rate + np.where(bar * delta > 0, kappa * lr, 0) - (bar * delta < 0) * phi * rate
+        bar = (1 - theta) * delta + theta * bar
+        weights = weights - rate * delta
+        path.append(weights)
+    return np.array(path)
+
+
+def rprop(
+    theta: Array,
+    gradient: Gradient,
+    steps: int,
+    *,
+    lr: float,
+    eta_minus: float,
+    eta_plus: float,
+    step_min: float,
+    step_max: float,
+) -> Array:
+    theta, before, size, path = theta.copy(), np.zeros_like(theta), np.full_like(theta, lr), []
+    for k in range(steps):
+        g = gradient(theta, k)
+        for i in range(len(theta)):
+            if before[i] * g[i] > 0:
+                size[i] *= eta_plus
+            elif before[i] * g[i] < 0:
+                size[i] *= eta_minus
+                g[i] = 0
+            size[i] = min(max(size[i], step_min), step_max)
+            theta[i] -= size[i] * np.sign(g[i])
+        before = g
+        path.append(theta.copy())
+    return np.array(path)
+
+
+def lion(
+    theta: Array, gradient: Gradient, steps: int, *, lr: float, beta1: float, beta2: float
+) -> Array:
+    path, m = [], np.zeros_like(theta)
+    for k in range(steps):
+        g = gradient(theta, k)
+        c = beta1 * m + (1 - beta1) * g
+        theta = theta - lr * np.sign(c)
+        m = beta2 * m + (1 - beta2) * g
+        path.append(theta)
+    return np.array(path)
+
+
+def sign_sgd(theta: Array, gradient: Gradient, steps: int, *, lr: float) -> Array:
+    path = []
+    for k in range(steps):
+        theta = theta - lr * np.sign(gradient(theta, k))
+        path.append(theta)
+    return np.array(path)
+
+
+def signum(theta: Array, gradient: Gradient, steps: int, *, lr: float, momentum: float) -> Array:
+    path, m = [], np.zeros_like(theta)
+    for k in range(steps):
+        m = momentum * m + (1 - momentum) * gradient(theta, k)
+        theta = theta - lr * np.sign(m)
+        path.append(theta)
+    return np.array(path)
+
+
+def _schedule_free(
+    theta: Array,
+    direction: Callable[[Array, int], Array],
+    steps: int,
+    *,
+    lr: float,
+    beta: float,
+    warmup_steps: float,
+    r: float,
+    weight_lr_power: float,
+) -> tuple[Array, Array]:
+    """The paper's three sequences, kept apart: (y, x) after every step."""
+    x = y = z = theta
+    ys, xs = [], []
+    gammas = [lr * (t / warmup_steps if t < warmup_steps else 1) for t in range(1, steps + 1)]
+    weights = [t**r * max(gammas[:t]) ** weight_lr_power for t in range(1, steps + 1)]
+    for k in range(steps):
+        z = z - gammas[k] * direction(y, k)
+        c = weights[k] / sum(weights[: k + 1])
+        x = (1 - c) * x + c * z
+        y = (1 - beta) * z + beta * x
+        ys.append(y)
+        xs.append(x)
+    return np.array(ys), np.array(xs)
+
+
+def _schedule_free_sgd(
+    theta: Array,
+    gradient: Gradient,
+    steps: int,
+    *,
+    momentum: float,
+    weight_decay: float,
+    **hyper: float,
+) -> tuple[Array, Array]:
+    def direction(y: Array, k: int) -> Array:
+        return gradient(y, k) + weight_decay * y
+
+    return _schedule_free(theta, direction, steps, beta=momentum, **hyper)
+
+
+def schedule_free_sgd(theta: Array, gradient: Gradient, steps: int, **hyper: float) -> Array:
+    return _schedule_free_sgd(theta, gradient, steps, **hyper)[0]
+
+
+def schedule_free_sgd_average(
+    theta: Array, gradient: Gradient, steps: int, **hyper: float
+) -> Array:
+    return _schedule_free_sgd(theta, gradient, steps, **hyper)[1]
+
+
+def _schedule_free_adamw(
+    theta: Array,
+    gradient: Gradient,
+    steps: int,
+    *,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    **hyper: float,
+) -> tuple[Array, Array]:
+    v = np.zeros_like(theta)
+
+    def direction(y: Array, k: int) -> Array:
+        nonlocal v
+        g = gradient(y, k)
+        v = beta2 * v + (1 - beta2) * g * g
+        return g / (np.sqrt(v / (1 - beta2 ** (k + 1))) + eps) + weight_decay * y
+
+    return _schedule_free(theta, direction, steps, beta=beta1, **hyper)
+
+
+def schedule_free_adamw(theta: Array, gradient: Gradient, steps: int, **hyper: float) -> Array:
+    return _schedule_free_adamw(theta, gradient, steps, **hyper)[0]
+
+
+def schedule_free_adamw_average(
+    theta: Array, gradient: Gradient, steps: int, **hyper: float
+) -> Array:
+    return _schedule_free_adamw(theta, gradient, steps, **hyper)[1]

@@ -128,7 +128,7 @@ def test_same_path_as_torch(name: str, options: dict[str, Any], maximize: bool) 
 @pytest.mark.parametrize("name", NAMES)
 def test_same_signature_as_torch(name: str) -> None:
     mine = dict(inspect.signature(ours(name).__init__).parameters)
-    assert mine.pop("engine").kind is inspect.Parameter.KEYWORD_ONLY
+    assert mine.pop("rounding").kind is mine.pop("engine").kind is inspect.Parameter.KEYWORD_ONLY
     torch_own = inspect.signature(theirs(name).__init__).parameters
     assert [(p.name, p.default, p.kind) for p in mine.values()] == [
         (p.name, p.default, p.kind) for p in torch_own.values()

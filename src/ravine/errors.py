@@ -3,8 +3,9 @@
     RavineError
     ├── InputError            what was asked for cannot be done as asked   (command line: exit code 2)
     │   ├── UnknownNameError  no optimizer, recipe or lane of that name
+    │   │   └── UnknownOptionError  an optimizer has no option of that name (also a TypeError)
     │   ├── RecipeError       the recipe cannot be loaded or trained
-    │   ├── SettingError      a number or option outside what is allowed
+    │   ├── SettingError      a number or option outside what is allowed (also a ValueError)
     │   └── FolderError       the output folder cannot be used
     └── LaneError             a lane cannot train this recipe; "auto" turns to another one
 
@@ -49,8 +50,12 @@ class RecipeError(InputError):
     """A recipe that cannot be loaded, or whose parts do not fit together."""
 
 
-class SettingError(InputError):
-    """A setting outside what is allowed."""
+class UnknownOptionError(UnknownNameError, TypeError):
+    """A keyword that an optimizer does not take."""
+
+
+class SettingError(InputError, ValueError):
+    """A setting outside what is allowed. A ValueError, as torch's own optimizers raise."""
 
 
 class FolderError(InputError):

@@ -9,31 +9,34 @@ import torch
 from ravine import rules
 from ravine.errors import SettingError
 from ravine.transforms import decoupled, l2
-from tests.cases import CASES, TOLERANCE, Case, Ravine, difference, walk
+from tests.cases import STEPS, TOLERANCE, Ravine, difference, walk
 from tests.references import Array
+from tests.transforms.walking import RUNS, walk_parts
 
-UNDECAYED = [case for case in CASES if "weight_decay" not in case.rule.defaults]
+UNDECAYED = [label for label, (rule, _, _) in RUNS.items() if "weight_decay" not in rule.defaults]
 
 
-@pytest.mark.parametrize("case", UNDECAYED, ids=lambda case: case.label)
-def test_l2_adds_the_penalty_to_the_cost(case: Case) -> None:
+@pytest.mark.parametrize("label", UNDECAYED)
+def test_l2_adds_the_penalty_to_the_cost(label: str) -> None:
     problem = Ravine()
+    rule, loop, settings = RUNS[label]
 
     def gradient(theta: Array, k: int) -> Array:
         return problem.gradient(theta, k) + 0.3 * theta
 
-    reference = case.reference(problem.start, gradient, len(problem.noise), **case.all_settings)
-    assert difference(walk(l2(case.rule, 0.3), problem), reference) <= TOLERANCE
+    reference = loop(problem.start, gradient, STEPS, **settings)
+    ours, _ = walk_parts(l2(0.3)(rule), problem.gradient, STEPS)
+    assert difference(ours, reference) <= TOLERANCE
 
 
 def test_l2_without_weight_is_the_rule_itself() -> None:
     problem = Ravine()
-    assert np.array_equal(walk(l2(rules.adam(), 0.0), problem), walk(rules.adam(), problem))
+    assert np.array_equal(walk(l2(0.0)(rules.adam()), problem), walk(rules.adam(), problem))
 
 
 def test_decoupled_adam_is_adamw() -> None:
     problem = Ravine()
-    wrapped, named = decoupled(rules.adam(), 0.3), rules.adamw(weight_decay=0.3)
+    wrapped, named = decoupled(0.3)(rules.adam()), rules.adamw(weight_decay=0.3)
     assert wrapped.defaults == named.defaults
     assert np.array_equal(walk(wrapped, problem), walk(named, problem))
 
@@ -43,14 +46,14 @@ def test_decoupled_sgd_shrinks_before_the_step() -> None:
     for k in range(len(problem.noise)):
         theta = theta - 0.05 * 0.3 * theta - 0.05 * problem.gradient(theta, k)
         path.append(theta)
-    ours = walk(decoupled(rules.sgd(lr=0.05), 0.3), problem)
+    ours = walk(decoupled(0.3)(rules.sgd(lr=0.05)), problem)
     assert difference(ours, np.array(path)) <= TOLERANCE
 
 
 def test_decoupled_decay_leaves_the_averages_alone() -> None:
     param, grad = torch.randn(4), torch.randn(4)
     for rule in (rules.adam(), rules.nadam(), rules.rmsprop()):
-        wrapped = decoupled(rule, 0.3)
+        wrapped = decoupled(0.3)(rule)
         hyper = {k: torch.tensor(v) for k, v in wrapped.defaults.items()}
         state = rule.init(param)
         _, plain = rule.update(param, grad, state, hyper)
@@ -62,4 +65,4 @@ def test_decoupled_decay_leaves_the_averages_alone() -> None:
 def test_a_second_decay_is_refused(wrap: object) -> None:
     assert callable(wrap)
     with pytest.raises(SettingError, match=r"already has a weight decay.*instead of adamw"):
-        wrap(rules.adamw())
+        wrap()(rules.adamw())

@@ -4,70 +4,104 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from copy import deepcopy
+from typing import Any, Literal
 
-import torch
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 Function = Callable[..., Any]
+Mode = Literal["real", "fake", "symbolic"]
+
+TRUST_THE_PROCESSOR = {"cpp.vec_isa_ok": True}
+"""Take the vector instructions that the processor says it has. Inductor would first build and load a
+program for each set of them, which takes 7.5 s of the 10 s that a first kernel takes on two cores."""
 
 
-def trace(function: Function, example: tuple[Any, ...], dynamic: bool = False) -> Function:
+def trace(function: Function, example: tuple[Any, ...], mode: Mode = "real") -> Function:
     """The function as one graph of plain operators, without the layers of vmap and grad.
 
-    It is run for real once: what cannot be one graph (`.item()`, a branch on data) raises here, and
-    nothing ever falls back to Python in the middle of a step. On 36 members of the digits network
-    a graph takes half the time of the function that it was traced from.
+    It is run once: what cannot be one graph (`.item()`, a branch on data) raises here, and nothing
+    ever falls back to Python in the middle of a step. On 36 members of the digits network a graph
+    takes half the time of the function that it was traced from.
 
     Args:
         function: tensors (nested in lists and dicts) -> tensors. May write to its inputs.
         example: inputs to trace with.
-        dynamic: whether sizes may differ in later calls. (vmap bakes sizes in: then False.)
+        mode: "real" runs it on the example, "fake" on tensors without memory, "symbolic" lets sizes
+            differ in later calls. (vmap bakes sizes in: then not "symbolic".)
     """
-    make = make_fx(function, tracing_mode="symbolic" if dynamic else "real")
-    graph: Function = make(*example)
+    graph: Function = make_fx(function, tracing_mode=mode)(*example)
     return graph
 
 
 class Compiled:
     """A function compiled as one graph, for inputs like those it was traced with.
 
-    Each trace is a code object of its own, so that no rule uses up another one's recompilations, and
-    dynamo, which takes 10 s to look through vmap and grad, sees plain operators only (1 s).
-
-    Where the graph cannot be compiled for want of a C++ compiler, a warning is given once per
-    process and the traced graph runs uncompiled.
-
     Args:
-        function, example, dynamic: as for `trace`.
+        function, example: as for `trace`.
+        dynamic: whether sizes may differ in later calls.
     """
 
-    _warned = False
-
     def __init__(self, function: Function, example: tuple[Any, ...], dynamic: bool):
-        self._graph = trace(function, example, dynamic)
-        self._call: Function = torch.compile(self._graph, dynamic=dynamic)
-        self._proven = False
+        leaves, arguments = tree_flatten(example)
+
+        def flat(*inputs: Any) -> list[Any]:
+            outputs, self._results = tree_flatten(function(*tree_unflatten(inputs, arguments)))
+            return outputs
+
+        graph = trace(flat, tuple(leaves), "symbolic" if dynamic else "real")
+        assert isinstance(graph, GraphModule)
+        inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
+        self._call = lower(graph, [n.meta["val"] for n in inputs] if dynamic else leaves)
 
     def __call__(self, *args: Any) -> Any:
-        """Call it; compiled at the first call."""
-        if self._proven:
-            return self._call(*args)
+        """Call it."""
+        return tree_unflatten(self._call(*tree_flatten(args)[0]), self._results)
+
+
+def lower(graph: GraphModule, inputs: list[Any]) -> Function:
+    """Compile a graph of plain operators; its sizes are dynamic where those of `inputs` are symbols.
+
+    Inductor is called without dynamo in front: a call then takes 11 us instead of 30, nothing is
+    guarded, and nothing can be compiled again.
+
+    Where the graph cannot be compiled for want of a C++ compiler, a warning is given once per
+    process and the graph runs as it is.
+
+    Args:
+        graph: tensors -> tensors; may write to its inputs.
+        inputs: tensors, real or fake, to compile for.
+    """
+    from torch._dynamo.exc import RestartAnalysis  # takes 0.7 s, for those who compile
+    from torch._inductor import compile as compile_graph
+
+    error: Exception | None = None
+    for options in (TRUST_THE_PROCESSOR, TRUST_THE_PROCESSOR, {}):
         try:
-            result = self._call(*args)
-        except Exception as error:
-            if not _lacks_compiler(error):
-                raise
-            self._warn_once()
-            self._call = self._graph
-            result = self._call(*args)
-        self._proven = True
-        return result
+            compiled: Function = compile_graph(deepcopy(graph), inputs, options)  # it writes to it
+            return compiled
+        except RestartAnalysis as restart:  # it has learned which floats are constants
+            error = restart
+        except Exception as failure:  # the compiler may be too old for the processor
+            if _lacks_compiler(failure):
+                _Warned.once()
+                return graph
+            error = failure
+    assert error is not None
+    raise error
+
+
+class _Warned:
+    """What this process has been told."""
+
+    _already = False
 
     @classmethod
-    def _warn_once(cls) -> None:
-        if not Compiled._warned:
-            Compiled._warned = True
+    def once(cls) -> None:
+        if not _Warned._already:
+            _Warned._already = True
             warnings.warn(
                 "no C++ compiler found: training runs uncompiled, several times slower. "
                 "Install g++ (Debian: apt-get install g++) or set CXX.",

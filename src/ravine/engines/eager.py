@@ -2,13 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
-from ravine.errors import SettingError
 from ravine.rules import Hyper, Rule, State
+
+
+class EagerEngine:
+    """Steps parameters under one rule, one after the other.
+
+    Args:
+        rule: the rule; it takes its gradient at the parameter (see `transforms.at_probe`).
+        store: parameter -> its state, completed where it is not.
+        differentiable: whether gradients flow through the step.
+    """
+
+    def __init__(
+        self, rule: Rule, store: MutableMapping[Tensor, State], differentiable: bool = False
+    ):
+        self.rule = rule
+        self._store = store
+        self._step = differentiable_step if differentiable else step
+
+    def total(
+        self, name: str, params: Sequence[Tensor], grads: Sequence[Tensor], hyper: Hyper
+    ) -> Tensor:
+        """One of the rule's sums; arguments as for `BlockEngine.total`."""
+        return total(name, self.rule, params, grads, self._states(params), hyper)
+
+    def step(self, params: Sequence[Tensor], grads: Sequence[Tensor], hyper: Hyper) -> None:
+        """One step, in place; arguments as for `BlockEngine.step`."""
+        self._step(self.rule, params, grads, self._states(params), hyper)
+
+    def release(self) -> None:
+        """Nothing to do: parameters and states are where they were."""
+
+    def _states(self, params: Sequence[Tensor]) -> list[State]:
+        return [complete(self.rule, param, self._store) for param in params]
+
+
+def complete(rule: Rule, param: Tensor, store: MutableMapping[Tensor, State]) -> State:
+    """The state of a parameter, what is missing added; not even an empty one is stored without need."""
+    names = entry_names(rule, param)
+    state: State = store.setdefault(param, {}) if names else {}
+    if not names <= state.keys():
+        (fresh,) = init_states(rule, [param])
+        state.update({name: fresh[name] for name in names - state.keys()})
+    return state
+
+
+def entry_names(rule: Rule, param: Tensor) -> frozenset[str]:
+    """What a rule remembers of a parameter, by name."""
+    axes = 2 if rule.granularity == "matrix" and param.ndim > 1 else 1
+    return _entry_names(rule, axes, param.dtype)
+
+
+@cache
+def _entry_names(rule: Rule, axes: int, dtype: torch.dtype) -> frozenset[str]:
+    return frozenset(rule.init(torch.zeros([1] * axes, dtype=dtype.to_real())))
 
 
 def hyper_tensors(values: Mapping[str, float | Tensor]) -> dict[str, Tensor]:
@@ -17,9 +72,31 @@ def hyper_tensors(values: Mapping[str, float | Tensor]) -> dict[str, Tensor]:
 
 
 def init_states(rule: Rule, params: Iterable[Tensor]) -> list[State]:
-    """The states of `params` before the first step."""
+    """The states of `params` before the first step, entries in the shape of their parameter."""
     with torch.no_grad():
-        return [rule.init(param) for param in params]
+        return [_init(rule, param) for param in params]
+
+
+def total(
+    name: str,
+    rule: Rule,
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    states: Sequence[State],
+    hyper: Hyper,
+) -> Tensor:
+    """One of the rule's sums, over these parameters, 0-D.
+
+    Args:
+        name: one of `rule.totals`.
+        rule, params, grads, states: as for `step`.
+        hyper: 0-D tensors, the totals that come before this one among them.
+    """
+    parts = [
+        _sum(rule.totals[name](*_seen(rule, param, grad, state), hyper))
+        for param, grad, state in zip(params, grads, states, strict=True)
+    ]
+    return torch.stack([part.to(hyper["lr"].device) for part in parts]).sum()
 
 
 @torch.no_grad()
@@ -38,30 +115,75 @@ def step(
     Args:
         rule: what to do.
         params: θ, one tensor per parameter (not the probe).
-        grads: the gradients, taken at the rule's probe.
+        grads: the gradients, dense, taken at the rule's probe.
         states: as `init_states` made them.
-        hyper: 0-D tensors, as `hyper_tensors` makes them.
-
-    Raises:
-        SettingError: a gradient is sparse.
+        hyper: 0-D tensors, as `hyper_tensors` makes them; the rule's totals among them.
     """
+    differentiable_step(rule, params, grads, states, hyper)
+
+
+def differentiable_step(
+    rule: Rule,
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    states: Sequence[State],
+    hyper: Hyper,
+) -> None:
+    """`step`, through which gradients flow; no parameter is a leaf that requires one."""
     for param, grad, state in zip(params, grads, states, strict=True):
-        _refuse_sparse(grad)
-        new_param, new_state = rule.update(param, grad, state, hyper)
-        param.copy_(new_param)
+        update = rule.update_for(state)
+        new_param, new_state = update(*_seen(rule, param, grad, state), hyper)
+        _write(param, new_param)
         for name, value in new_state.items():
-            state[name].copy_(value)
+            _write(state[name], value)
 
 
 def _scalar(value: float | Tensor) -> Tensor:
     if isinstance(value, Tensor):
-        return value.detach().to(torch.float64).reshape(())
+        return value.to(torch.float64).reshape(())
     return torch.tensor(value, dtype=torch.float64)
 
 
-def _refuse_sparse(grad: Tensor) -> None:
-    if grad.layout is not torch.strided:
-        raise SettingError(
-            f"a gradient of shape {list(grad.shape)} is sparse, and ravine's rules need dense "
-            "ones: build the layer with sparse=False, or use torch.optim.SparseAdam for it."
-        )
+def _see(rule: Rule, x: Tensor) -> Tensor:
+    """A parameter as the rule's granularity wants to see it: real, with an axis, perhaps flat."""
+    real = torch.view_as_real(x) if x.is_complex() else x
+    if rule.granularity == "tensor":
+        return real.reshape(-1)
+    return real if real.ndim else real.reshape(1)
+
+
+def _seen(rule: Rule, param: Tensor, grad: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+    return (
+        _see(rule, param),
+        _see(rule, grad),
+        {
+            name: _see(rule, entry) if entry.shape == param.shape and param.ndim else entry
+            for name, entry in state.items()
+        },
+    )
+
+
+def _init(rule: Rule, param: Tensor) -> State:
+    seen = _see(rule, param)
+    return {
+        name: _unsee(entry, param) if entry.shape == seen.shape else entry
+        for name, entry in rule.init(seen).items()
+    }
+
+
+def _unsee(entry: Tensor, param: Tensor) -> Tensor:
+    """An entry like the seen parameter in the form of the parameter itself."""
+    if param.is_complex():
+        return torch.view_as_complex(entry.reshape(*param.shape, 2))
+    return entry.reshape(param.shape)
+
+
+def _write(place: Tensor, value: Tensor) -> None:
+    """Copy, whatever shape or number type the rule saw in its place."""
+    real = torch.view_as_real(place) if place.is_complex() else place
+    real.copy_(value.reshape(real.shape))
+
+
+def _sum(terms: Tensor) -> Tensor:
+    sum_ = terms.sum(dtype=torch.promote_types(terms.dtype, torch.float32))
+    return sum_.full_tensor() if isinstance(sum_, DTensor) else sum_

@@ -1,53 +1,80 @@
-"""What every optimizer class shares: the whole step, over a rule and an engine."""
+"""What every optimizer class shares: the whole step, over rules and engines."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
-from functools import cache
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.optim.optimizer import ParamsT
 
-from ravine.engines import eager
+from ravine.engines.compiled import BlockEngine
+from ravine.engines.eager import EagerEngine, entry_names
 from ravine.errors import InputError
-from ravine.optim._checks import check_engine, check_group
-from ravine.rules import Hyper, Rule, State, at_param
-from ravine.rules._parts import zeros_and_step
-from ravine.transforms import decoupled, l2
+from ravine.optim._checkpoints import detached_from_blocks, matched
+from ravine.optim._checks import check_dense, check_group, check_ways, known_keywords
+from ravine.optim._composing import ready
+from ravine.optim._settings import Settings
+from ravine.rules import Rule, State, at_param
 
-Decay = Literal["none", "l2", "decoupled"]
 Group = dict[str, Any]
+
+COMPILING_PAYS = 100_000
+"""Parameter elements from which on "auto" compiles. A kernel takes a second to compile; a step of a
+smaller model takes about 50 us either way."""
 
 
 class RuleOptimizer(torch.optim.Optimizer, ABC):
-    """A `torch.optim.Optimizer` that runs a rule. A subclass only says which one.
+    """A `torch.optim.Optimizer` that runs rules. A subclass only says which ones.
 
     Hyperparameters are read from `param_groups` at every step, so schedulers work as with torch.
 
-    For a rule that takes its gradient away from θ (Nesterov), the parameters the model holds
-    between steps *are* that point, the probe, and θ is kept in the state: an ordinary
-    `loss.backward()` then takes the gradient there. Call `eval()` before evaluating or saving
-    the model, and `train()` before training on. Both do nothing where probe and θ are one.
+    For a rule that takes its gradient away from θ (Nesterov), the parameters the model holds between
+    steps *are* that point, the probe, and θ is kept in the state: an ordinary `loss.backward()` then
+    takes the gradient there. Call `eval()` before evaluating or saving the model, and `train()`
+    before training on. Both do nothing where the weights to evaluate are the parameters.
 
     Args:
         params: parameters, named parameters or groups, as for torch.
         defaults: the options of a group.
-        engine: "auto" or "eager".
+        engine: "auto", "eager" or "compiled". "eager" steps one parameter after the other, as the
+            rule is written. "compiled" runs one kernel over many parameters; small ones move into a
+            common block of memory, of which they become views. "auto" does the same, and compiles
+            the kernels from 100,000 parameter elements on.
+        rounding: how bfloat16 parameters are rounded after a step in float32: "nearest",
+            "stochastic" or "kahan", see `ravine.transforms.in_float32`.
+
+    Raises:
+        SettingError: an option that is unknown or out of range.
     """
 
-    def __init__(self, params: ParamsT, defaults: Group, *, engine: str) -> None:
-        self.engine = check_engine(engine)
+    def __init__(
+        self, params: ParamsT, defaults: Group, *, engine: str, rounding: str = "nearest"
+    ) -> None:
+        check_ways(engine, rounding)
+        self.engine = engine
+        self.rounding = rounding
+        self._units: dict[int, _Unit] = {}
+        self._states: list[int] = []
         super().__init__(params, defaults)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = known_keywords(cls.__init__, cls.__name__)  # type: ignore[method-assign]
 
     @abstractmethod
     def _rule(self, group: Group) -> Rule:
         """The rule that a group's options ask for; the same object for the same options."""
 
-    @torch.no_grad()
+    def _adopt(self, entries: State) -> State:
+        """A state out of a checkpoint, perhaps of torch's class, as the rule wants it."""
+        return entries
+
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step.
 
@@ -59,24 +86,39 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
 
         Raises:
             InputError: in eval mode, where the gradient was not taken at the probe.
-        SettingError: a gradient is sparse.
+            SettingError: a gradient is sparse. No parameter has been changed then.
         """
         self._refuse_in_eval_mode()
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            self._step_group(group)
+        differentiable = any(group.get("differentiable") for group in self.param_groups)
+        with torch.set_grad_enabled(bool(differentiable)):
+            self._step()
         return loss
 
+    @torch.no_grad()
     def eval(self) -> None:
         """Put the weights to evaluate (the rule's `output`) into the parameters."""
-        self._show(training=False)
+        for index, group in enumerate(self.param_groups):
+            unit = self._unit(index, group)
+            if unit.rule.output is at_param or not group.get("train_mode", True):
+                continue
+            for param in group["params"]:
+                if state := self.state.get(param):
+                    state["train_point"] = param.detach().clone()
+                    param.copy_(unit.rule.output(param, state, unit.settings.of(group)))
+            group["train_mode"] = False
 
+    @torch.no_grad()
     def train(self) -> None:
-        """Put the point to take gradients at (the rule's `probe`) into the parameters."""
-        self._show(training=True)
+        """Put the point to take gradients at (the rule's `probe`) back into the parameters."""
+        for group in self.param_groups:
+            if not group.pop("train_mode", True):
+                for param in group["params"]:
+                    if "train_point" in self.state.get(param, {}):
+                        param.copy_(self.state[param].pop("train_point"))
 
     def add_param_group(self, param_group: Group) -> None:
         """Add a group of parameters, with its own options where they differ.
@@ -86,46 +128,106 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         """
         super().add_param_group(param_group)
         try:
-            check_group(self.param_groups[-1])
+            check_group(self.param_groups[-1], self.engine)
         except Exception:
             self.param_groups.pop()
             raise
 
-    def _step_group(self, group: Group) -> None:
-        params = [param for param in group["params"] if param.grad is not None]
-        rule = self._rule(group)
-        hyper = _hyper(rule, group)
-        grads = [-param.grad if group["maximize"] else param.grad for param in params]
-        states = [self._state(rule, param) for param in params]
-        if not _hides_theta(rule):
-            eager.step(rule, params, grads, states, hyper)
-            return
-        thetas = [state["theta"] for state in states]
-        eager.step(rule, thetas, grads, states, hyper)
-        for param, theta, state in zip(params, thetas, states, strict=True):
-            param.copy_(rule.probe(theta, state, hyper))
+    def state_dict(self) -> dict[str, Any]:
+        """Options and states, as torch's class of this name has them."""
+        return detached_from_blocks(super().state_dict())
 
-    def _state(self, rule: Rule, param: Tensor) -> State:
-        """The state of a parameter, complete; not even an empty one is stored without need."""
-        names = _state_names(rule)
-        state: State = self.state[param] if names else {}
-        if not names <= state.keys():
-            fresh = _init(rule, param)
-            state.update({name: fresh[name] for name in names - state.keys()})
-        return state
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take options and states from a checkpoint of this class, or of torch's of the same name.
 
-    @torch.no_grad()
-    def _show(self, *, training: bool) -> None:
-        for group in self.param_groups:
-            if group.get("train_mode", training) == training:
-                continue
-            rule = self._rule(group)
-            hyper = _hyper(rule, group)
-            point = rule.probe if training else rule.output
-            for param in group["params"]:
-                if state := self.state.get(param):
-                    param.copy_(point(state["theta"], state, hyper))
-            group["train_mode"] = training
+        Parameters are matched by name where both sides have names, else by order. States keep the
+        dtypes they were saved in.
+
+        Raises:
+            SettingError: the checkpoint does not fit; nothing has been changed then.
+        """
+        checkpoint = matched(
+            state_dict, self.param_groups, self._expected, self._adopt, type(self).__name__
+        )
+        super().load_state_dict(checkpoint)
+        for saved, group in zip(checkpoint["param_groups"], self.param_groups, strict=True):
+            for key, param in zip(saved["params"], group["params"], strict=True):
+                for name, entry in checkpoint["state"].get(key, {}).items():
+                    if isinstance(entry, Tensor) and entry.dtype != self.state[param][name].dtype:
+                        self.state[param][name] = entry.to(self.state[param][name].device)
+        self._release()
+
+    def _step(self) -> None:
+        self._look_for_new_states()
+        tasks = [self._task(index, group) for index, group in enumerate(self.param_groups)]
+        tasks = [task for task in tasks if task.params]
+        for task in tasks:
+            check_dense(task.grads)
+        self._sum_up(tasks)
+        for task in tasks:
+            task.unit.engine.step(task.params, task.grads, task.hyper)
+        self._states = list(map(id, self.state.values()))
+
+    def _task(self, index: int, group: Group) -> _Task:
+        """What one group has to do at this step."""
+        params = group["params"]
+        grads = [param.grad for param in params]
+        if any(grad is None for grad in grads):
+            params = [param for param, grad in zip(params, grads, strict=True) if grad is not None]
+            grads = [grad for grad in grads if grad is not None]
+        unit = self._unit(index, group)
+        return _Task(unit, params, grads, dict(unit.settings.of(group)))
+
+    def _sum_up(self, tasks: list[_Task]) -> None:
+        """Add the totals that rules ask for to their hyperparameters: sums over all groups."""
+        for name in dict.fromkeys(name for task in tasks for name in task.unit.rule.totals):
+            asking = [task for task in tasks if name in task.unit.rule.totals]
+            parts = [t.unit.engine.total(name, t.params, t.grads, t.hyper) for t in asking]
+            total = torch.stack([part.to(parts[0].device) for part in parts]).sum()
+            for task in asking:
+                task.hyper[name] = total.to(task.hyper["lr"].device)
+
+    def _unit(self, index: int, group: Group) -> _Unit:
+        """The engine of a group; a new one where the options ask for another rule."""
+        rule = ready(self._rule(group), bool(group.get("maximize")), self.rounding)
+        unit = self._units.get(index)
+        if unit is None or unit.rule is not rule:
+            if unit is not None:
+                unit.engine.release()
+            unit = self._new_unit(rule, group)
+            self._units[index] = unit
+        return unit
+
+    def _new_unit(self, rule: Rule, group: Group) -> _Unit:
+        params = group["params"]
+        on_device = bool(group.get("capturable"))
+        device = params[0].device if on_device else torch.device("cpu")
+        settings = Settings(tuple(rule.defaults), device)
+        sharded = any(isinstance(param, DTensor) for param in params)
+        differentiable = bool(group.get("differentiable"))
+        by_parameter = self.engine == "eager" or differentiable
+        if by_parameter or (sharded and rule.granularity != "elementwise"):
+            return _Unit(rule, EagerEngine(rule, self.state, differentiable), settings)
+        large = sum(param.numel() for param in params) >= COMPILING_PAYS
+        compiled = self.engine == "compiled" or large or params[0].is_cuda
+        engine = BlockEngine(rule, self.state, compiled=compiled, counts_on_device=on_device)
+        return _Unit(rule, engine, settings)
+
+    def _look_for_new_states(self) -> None:
+        """Notice states that were put in the place of those the engines keep."""
+        if list(map(id, self.state.values())) != self._states:
+            self._release()
+
+    def _release(self) -> None:
+        for unit in self._units.values():
+            unit.engine.release()
+        self._units = {}
+
+    def _expected(self, index: int, options: Group, param: Tensor) -> frozenset[str]:
+        """The entries of a parameter's state under a checkpoint's options."""
+        group = {**self.defaults, **self.param_groups[index], **options}
+        rule = ready(self._rule(group), bool(group.get("maximize")), self.rounding)
+        return entry_names(rule, param)
 
     def _refuse_in_eval_mode(self) -> None:
         if not all(group.get("train_mode", True) for group in self.param_groups):
@@ -136,7 +238,8 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "engine": self.engine}
+        own = {"engine": self.engine, "rounding": self.rounding, "_units": {}, "_states": []}
+        return {**super().__getstate__(), **own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -149,59 +252,20 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
                     entries[name] = torch.tensor(float(value), dtype=torch.float32)
 
 
-@cache
-def composed(
-    constructor: Callable[..., Rule], decay: Decay = "none", counted: bool = False, **choices: Any
-) -> Rule:
-    """The rule of `constructor(**choices)` with its decay; one object per set of arguments."""
-    rule = constructor(**choices)
-    if decay != "none":
-        rule = l2(rule) if decay == "l2" else decoupled(rule)
-    return _count_steps(rule) if counted else rule
+@dataclass(frozen=True)
+class _Unit:
+    """What steps one group."""
+
+    rule: Rule
+    engine: BlockEngine | EagerEngine
+    settings: Settings
 
 
-def l2_of(group: Group) -> Decay:
-    """The decay that a group asks for, in the classes where weight_decay is an L2 penalty."""
-    return "l2" if group["weight_decay"] != 0 else "none"
+@dataclass(frozen=True)
+class _Task:
+    """One group at one step: the parameters with a gradient."""
 
-
-def decay_of(group: Group) -> Decay:
-    """As `l2_of`, in the classes with an option `decoupled_weight_decay`."""
-    wanted = l2_of(group)
-    return "decoupled" if wanted == "l2" and group["decoupled_weight_decay"] else wanted
-
-
-def _count_steps(rule: Rule) -> Rule:
-    """Add the entry "step" that torch's checkpoints hold, to a rule that needs none."""
-
-    def init(param: Tensor) -> State:
-        return {**rule.init(param), **zeros_and_step()(param)}
-
-    def update(param: Tensor, grad: Tensor, state: State, hyper: Hyper) -> tuple[Tensor, State]:
-        param, new = rule.update(param, grad, state, hyper)
-        return param, {**new, "step": state["step"] + 1}
-
-    return replace(rule, init=init, update=update)
-
-
-def _hyper(rule: Rule, group: Group) -> Hyper:
-    """The rule's hyperparameters out of a group, in which torch keeps two as `betas`."""
-    options = dict(group)
-    if "betas" in group:
-        options["beta1"], options["beta2"] = group["betas"]
-    return eager.hyper_tensors({name: options[name] for name in rule.defaults})
-
-
-def _hides_theta(rule: Rule) -> bool:
-    """Whether the parameters a model holds between steps are not θ."""
-    return rule.probe is not at_param or rule.output is not at_param
-
-
-def _init(rule: Rule, param: Tensor) -> State:
-    state = rule.init(param)
-    return {**state, "theta": param.detach().clone()} if _hides_theta(rule) else state
-
-
-@cache
-def _state_names(rule: Rule) -> frozenset[str]:
-    return frozenset(_init(rule, torch.zeros(1)))
+    unit: _Unit
+    params: list[Tensor]
+    grads: list[Tensor]
+    hyper: dict[str, Tensor]

@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from ravine import rules
-from ravine.optim._base import Group, RuleOptimizer, composed, l2_of
+from ravine.optim._base import Group, RuleOptimizer
+from ravine.optim._composing import composed, l2_of
 from ravine.rules import Rule
 
 
@@ -22,6 +23,7 @@ class Momentum(RuleOptimizer):
         *,
         maximize: bool = False,
         engine: str = "auto",
+        rounding: str = "nearest",
     ) -> None:
         defaults = {
             "lr": lr,
@@ -29,7 +31,7 @@ class Momentum(RuleOptimizer):
             "weight_decay": weight_decay,
             "maximize": maximize,
         }
-        super().__init__(params, defaults, engine=engine)
+        super().__init__(params, defaults, engine=engine, rounding=rounding)
 
     def _rule(self, group: Group) -> Rule:
         return composed(rules.momentum, l2_of(group))
@@ -51,15 +53,15 @@ class Nesterov(RuleOptimizer):
         *,
         maximize: bool = False,
         engine: str = "auto",
+        rounding: str = "nearest",
     ) -> None:
         defaults = {
             "lr": lr,
             "momentum": momentum,
             "weight_decay": weight_decay,
             "maximize": maximize,
-            "train_mode": True,
         }
-        super().__init__(params, defaults, engine=engine)
+        super().__init__(params, defaults, engine=engine, rounding=rounding)
 
     def _rule(self, group: Group) -> Rule:
         return composed(rules.nesterov, l2_of(group))
@@ -83,6 +85,7 @@ class RMSpropNesterov(RuleOptimizer):
         *,
         maximize: bool = False,
         engine: str = "auto",
+        rounding: str = "nearest",
     ) -> None:
         defaults = {
             "lr": lr,
@@ -91,9 +94,8 @@ class RMSpropNesterov(RuleOptimizer):
             "momentum": momentum,
             "weight_decay": weight_decay,
             "maximize": maximize,
-            "train_mode": True,
         }
-        super().__init__(params, defaults, engine=engine)
+        super().__init__(params, defaults, engine=engine, rounding=rounding)
 
     def _rule(self, group: Group) -> Rule:
         return composed(rules.rmsprop_nesterov, l2_of(group))

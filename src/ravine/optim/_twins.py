@@ -9,9 +9,11 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from ravine import rules
+from ravine.engines.eager import complete
 from ravine.errors import SettingError
-from ravine.optim._base import Group, RuleOptimizer, composed, decay_of, l2_of
-from ravine.rules import Rule
+from ravine.optim._base import Group, RuleOptimizer
+from ravine.optim._composing import composed, decay_of, l2_of
+from ravine.rules import Rule, State
 
 
 class SGD(RuleOptimizer):
@@ -35,6 +37,7 @@ class SGD(RuleOptimizer):
         differentiable: bool = False,
         fused: bool | None = None,
         engine: str = "auto",
+        rounding: str = "nearest",
     ) -> None:
         if nesterov and (momentum <= 0 or dampening != 0):
             raise SettingError(
@@ -52,7 +55,7 @@ class SGD(RuleOptimizer):
             "differentiable": differentiable,
             "fused": fused,
         }
-        super().__init__(params, defaults, engine=engine)
+        super().__init__(params, defaults, engine=engine, rounding=rounding)
 
     def _rule(self, group: Group) -> Rule:
         if group["momentum"] == 0:
@@ -60,13 +63,11 @@ class SGD(RuleOptimizer):
         form = rules.nesterov_buffer if group["nesterov"] else rules.heavy_ball
         return composed(form, l2_of(group))
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for entries in self.state.values():
-            if entries.get("momentum_buffer") is None:
-                entries.pop("momentum_buffer", None)
-            else:  # torch counts no steps; with a buffer, the first one is past
-                entries.setdefault("step", torch.ones((), dtype=torch.float32))
+    def _adopt(self, entries: State) -> State:
+        if entries.get("momentum_buffer") is None:
+            return {}
+        # torch counts no steps; with a buffer, the first one is past
+        return {"step": torch.ones((), dtype=torch.float32), **entries}
 
 
 class Adagrad(RuleOptimizer):
@@ -86,6 +87,7 @@ class Adagrad(RuleOptimizer):
         differentiable: bool = False,
         fused: bool | None = None,
         engine: str = "auto",
+        rounding: str = "nearest",
     ) -> None:
         defaults = {
             "lr": lr,
@@ -98,17 +100,20 @@ class Adagrad(RuleOptimizer):
             "differentiable": differentiable,
             "fused": fused,
         }
-        super().__init__(params, defaults, engine=engine)
-        for group in self.param_groups:  # as torch does, so that share_memory() finds the sums
-            for param in group["params"]:
-                self._state(self._rule(group), param)
+        super().__init__(params, defaults, engine=engine, rounding=rounding)
+        for index, group in enumerate(self.param_groups):
+            rule = self._unit(index, group).rule
+            for param in group["params"]:  # as torch does, so that share_memory() finds the sums
+                complete(rule, param, self.state)
 
     def _rule(self, group: Group) -> Rule:
         start = float(group["initial_accumulator_value"])
         return composed(rules.adagrad, l2_of(group), initial_accumulator_value=start)
 
     def share_memory(self) -> None:
-        """Move the sums of squared gradients to memory that processes share."""
+        """Move the sums of squared gradients to memory that processes share, and keep them there."""
+        self._release()
+        self.engine = "eager"
         for state in self.state.values():
             state["sum"].share_memory_()
 
@@ -134,6 +139,7 @@ class RMSprop(RuleOptimizer):
         differentiable: bool = False,
         *,
         engine: str = "auto",
+        rounding: str = "nearest",
     ) -> None:
         defaults = {
             "lr": lr,
@@ -147,7 +153,7 @@ class RMSprop(RuleOptimizer):
             "maximize": maximize,
             "differentiable": differentiable,
         }
-        super().__init__(params, defaults, engine=engine)
+        super().__init__(params, defaults, engine=engine, rounding=rounding)
 
     def _rule(self, group: Group) -> Rule:
         form = rules.rmsprop if group["momentum"] == 0 else rules.rmsprop_momentum
@@ -170,6 +176,7 @@ class Adadelta(RuleOptimizer):
         maximize: bool = False,
         differentiable: bool = False,
         engine: str = "auto",
+        rounding: str = "nearest",
     ) -> None:
         defaults = {
             "lr": lr,
@@ -181,7 +188,7 @@ class Adadelta(RuleOptimizer):
             "foreach": foreach,
             "differentiable": differentiable,
         }
-        super().__init__(params, defaults, engine=engine)
+        super().__init__(params, defaults, engine=engine, rounding=rounding)
 
     def _rule(self, group: Group) -> Rule:
         return composed(rules.adadelta, l2_of(group), counted=True)
@@ -206,6 +213,7 @@ class Adam(RuleOptimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
         engine: str = "auto",
+        rounding: str = "nearest",
     ) -> None:
         defaults = {
             "lr": lr,
@@ -220,7 +228,7 @@ class Adam(RuleOptimizer):
             "fused": fused,
             "decoupled_weight_decay": decoupled_weight_decay,
         }
-        super().__init__(params, defaults, engine=engine)
+        super().__init__(params, defaults, engine=engine, rounding=rounding)
 
     def _rule(self, group: Group) -> Rule:
         return composed(rules.amsgrad if group["amsgrad"] else rules.adam, decay_of(group))
@@ -247,6 +255,7 @@ class AdamW(Adam):
         differentiable: bool = False,
         fused: bool | None = None,
         engine: str = "auto",
+        rounding: str = "nearest",
     ) -> None:
         super().__init__(
             params,
@@ -262,6 +271,7 @@ class AdamW(Adam):
             fused=fused,
             decoupled_weight_decay=True,
             engine=engine,
+            rounding=rounding,
         )
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -292,6 +302,7 @@ class NAdam(RuleOptimizer):
         capturable: bool = False,
         differentiable: bool = False,
         engine: str = "auto",
+        rounding: str = "nearest",
     ) -> None:
         defaults = {
             "lr": lr,
@@ -305,7 +316,7 @@ class NAdam(RuleOptimizer):
             "capturable": capturable,
             "differentiable": differentiable,
         }
-        super().__init__(params, defaults, engine=engine)
+        super().__init__(params, defaults, engine=engine, rounding=rounding)
 
     def _rule(self, group: Group) -> Rule:
         return composed(rules.nadam, decay_of(group))

@@ -7,11 +7,25 @@ from collections.abc import Callable
 from ravine.errors import UnknownNameError
 from ravine.rules._rule import Granularity, Hyper, Rule, State, at_param
 from ravine.rules.adadelta import adadelta
+from ravine.rules.adafactor import adafactor
 from ravine.rules.adagrad import adagrad
 from ravine.rules.adam import adam, adamw, amsgrad, nadam
+from ravine.rules.adamax import adamax
+from ravine.rules.asgd import asgd
+from ravine.rules.delta_bar_delta import delta_bar_delta
+from ravine.rules.lamb import lamb
+from ravine.rules.lars import lars
+from ravine.rules.lion import lion
 from ravine.rules.momentum import heavy_ball, momentum, nesterov, nesterov_buffer
+from ravine.rules.muon import muon, muon_adamw
+from ravine.rules.radam import radam
 from ravine.rules.rmsprop import rmsprop, rmsprop_inside, rmsprop_momentum, rmsprop_nesterov
+from ravine.rules.rprop import rprop
+from ravine.rules.schedule_free import schedule_free_adamw, schedule_free_sgd
 from ravine.rules.sgd import sgd
+from ravine.rules.shampoo import shampoo
+from ravine.rules.sign_sgd import sign_sgd, signum
+from ravine.rules.soap import soap
 
 REGISTRY: dict[str, Callable[[], Rule]] = {
     "sgd": sgd,
@@ -27,6 +41,22 @@ REGISTRY: dict[str, Callable[[], Rule]] = {
     "amsgrad": amsgrad,
     "adamw": adamw,
     "nadam": nadam,
+    "adamax": adamax,
+    "radam": radam,
+    "asgd": asgd,
+    "delta_bar_delta": delta_bar_delta,
+    "rprop": rprop,
+    "lion": lion,
+    "sign_sgd": sign_sgd,
+    "signum": signum,
+    "schedule_free_sgd": schedule_free_sgd,
+    "schedule_free_adamw": schedule_free_adamw,
+    "lars": lars,
+    "lamb": lamb,
+    "adafactor": adafactor,
+    "muon": muon_adamw,
+    "shampoo": shampoo,
+    "soap": soap,
 }
 """The names of the command line, each with the constructor of its rule."""
 
@@ -49,20 +79,37 @@ __all__ = [
     "Rule",
     "State",
     "adadelta",
+    "adafactor",
     "adagrad",
     "adam",
+    "adamax",
     "adamw",
     "amsgrad",
+    "asgd",
     "at_param",
+    "delta_bar_delta",
     "get",
     "heavy_ball",
+    "lamb",
+    "lars",
+    "lion",
     "momentum",
+    "muon",
+    "muon_adamw",
     "nadam",
     "nesterov",
     "nesterov_buffer",
+    "radam",
     "rmsprop",
     "rmsprop_inside",
     "rmsprop_momentum",
     "rmsprop_nesterov",
+    "rprop",
+    "schedule_free_adamw",
+    "schedule_free_sgd",
     "sgd",
+    "shampoo",
+    "sign_sgd",
+    "signum",
+    "soap",
 ]

@@ -123,10 +123,16 @@ def nadam(
     )
 
 
-def _adam(param: Tensor, grad: Tensor, state: State, hyper: Hyper) -> tuple[Tensor, State]:
+def adam_direction(grad: Tensor, state: State, hyper: Hyper) -> tuple[Tensor, State]:
+    """Adam's direction ŝ / (√r̂ + δ), and the state after this step."""
     s, r, t = _moments(grad, state, hyper)
     s_hat = debias(s, hyper["beta1"], t)
-    return _descend(param, s_hat, r, t, hyper), {"exp_avg": s, "exp_avg_sq": r, "step": t}
+    return _ratio(s_hat, r, t, hyper), {"exp_avg": s, "exp_avg_sq": r, "step": t}
+
+
+def _adam(param: Tensor, grad: Tensor, state: State, hyper: Hyper) -> tuple[Tensor, State]:
+    direction, state = adam_direction(grad, state, hyper)
+    return param - hyper["lr"] * direction, state
 
 
 def _amsgrad(param: Tensor, grad: Tensor, state: State, hyper: Hyper) -> tuple[Tensor, State]:
@@ -158,8 +164,12 @@ def _moments(grad: Tensor, state: State, hyper: Hyper) -> tuple[Tensor, Tensor, 
 
 
 def _descend(param: Tensor, s_hat: Tensor, r: Tensor, t: Tensor, hyper: Hyper) -> Tensor:
-    r_hat = debias(r, hyper["beta2"], t)
-    return param - hyper["lr"] * s_hat / root_plus(r_hat, hyper["eps"])
+    return param - hyper["lr"] * _ratio(s_hat, r, t, hyper)
+
+
+def _ratio(s_hat: Tensor, r: Tensor, t: Tensor, hyper: Hyper) -> Tensor:
+    """ŝ / (√r̂ + δ)."""
+    return s_hat / root_plus(debias(r, hyper["beta2"], t), hyper["eps"])
 
 
 def _warmed_up(t: Tensor, hyper: Hyper) -> Tensor:

@@ -97,7 +97,7 @@ class PopulationLane(Lane):
         """`member_gradients` of this lane's model as one graph, made at the first call."""
         if self._gradients is None:
             plain = member_gradients(self.model, self.layout, self.problem.recipe.cost)
-            self._gradients = (Compiled if self.compiled else trace)(plain, args, dynamic=False)
+            self._gradients = Compiled(plain, args, False) if self.compiled else trace(plain, args)
         return self._gradients(*args)
 
     def advance(self, engine: PopulationEngine, name: str, grads: Tensor) -> None:

@@ -1,0 +1,245 @@
+"""The fast engine: one call of a kernel for all small parameters, and one for every large one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import replace
+from operator import is_
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor, Partial, Replicate
+
+from ravine.engines.blocks import Arenas, Block, make_blocks, publish
+from ravine.engines.kernel import Blocks, Kernel, Results, make_kernel
+from ravine.rules import Granularity, Hyper, Rule, State, at_param
+from ravine.rules._rule import Summand, Update
+
+EXAMPLE = 1_000_003
+"""Elements of the blocks that kernels are compiled with: enough for loops to be spread over threads,
+and equal to no other size, which would be taken for the same one."""
+
+_KERNELS: WeakKeyDictionary[Update | Summand, dict[Any, Kernel]] = WeakKeyDictionary()
+"""Kernels by function, and by what they were traced for."""
+
+
+class BlockEngine:
+    """Steps parameters under one rule, block by block.
+
+    Parameters may rest at some steps. Blocks are cut where only some of their parameters take a
+    step, so that all parameters of a block have taken the same ones.
+
+    Args:
+        rule: the rule; it takes its gradient at the parameter (see `transforms.at_probe`).
+        store: parameter -> its state. Kept up to date: entries become views of the blocks'.
+        compiled: compile kernels, else run their graphs as they are. Matrix rules are not compiled:
+            their time goes into products of matrices, and each shape would take a second.
+        counts_on_device: whether counts lie beside the parameters; a step then never waits for a
+            GPU, and can be captured in a CUDA graph.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        store: MutableMapping[Tensor, State],
+        *,
+        compiled: bool,
+        counts_on_device: bool = False,
+    ):
+        assert rule.probe is at_param
+        self.rule = rule
+        self._store = store
+        self._compiled = compiled and rule.granularity != "matrix"
+        self._counts_on_device = counts_on_device
+        self._arenas = Arenas()
+        self._blocks: list[Block] = []
+        self._params: list[Tensor] = []
+        self._rounds: list[list[_Turn]] = []
+
+    @torch.no_grad()
+    def total(
+        self, name: str, params: Sequence[Tensor], grads: Sequence[Tensor], hyper: Hyper
+    ) -> Tensor:
+        """One of the rule's sums, over these parameters, 0-D.
+
+        Args:
+            name: one of `rule.totals`.
+            params, grads: as for `step`.
+            hyper: 0-D tensors, the totals that come before this one among them.
+        """
+        self._arrange(params)
+        summand, parts = self.rule.totals[name], []
+        for turns in self._rounds:
+            first = turns[0][0]
+            kernel = self._kernel(summand, _summing, first, hyper)
+            scalars = kernel.prologue(*first.counts.values(), *hyper.values())
+            for block, places in turns:
+                weights = block.home.open()
+                gradient = block.home.gradients([grads[i] for i in places])
+                (part,) = kernel.body(weights, gradient, *block.state.values(), *scalars)
+                parts.append(_over_shards(part, block.home.params[0]))
+        return torch.stack([part.to(hyper["lr"].device) for part in parts]).sum()
+
+    @torch.no_grad()
+    def step(self, params: Sequence[Tensor], grads: Sequence[Tensor], hyper: Hyper) -> None:
+        """One step, in place.
+
+        Args:
+            params: the parameters that take it.
+            grads: their gradients, dense.
+            hyper: 0-D tensors, the rule's totals among them.
+        """
+        self._arrange(params)
+        for turns in self._rounds:
+            first = turns[0][0]
+            kernel = self._kernel(self.rule.update_for(first.counts), _updating, first, hyper)
+            scalars = kernel.prologue(*first.counts.values(), *hyper.values())
+            for block, places in turns:
+                weights = block.home.open()
+                gradient = block.home.gradients([grads[i] for i in places])
+                kernel.body(weights, gradient, *block.state.values(), *scalars)
+                block.home.close()
+
+    def release(self) -> None:
+        """Give every parameter memory of its own again; states stay in the store."""
+        for block in self._blocks:
+            block.home.release()
+        self._blocks, self._params, self._rounds = [], [], []
+
+    def _arrange(self, params: Sequence[Tensor]) -> None:
+        """See to it that the blocks are cut for these parameters; quick if they are already."""
+        same = len(params) == len(self._params) and all(map(is_, params, self._params))
+        if same and all(block.home.intact() for block in self._blocks):
+            return
+        moving = {id(param) for param in params}
+        self._cut_blocks(params, moving)
+        self._part_counts(moving)
+        self._params = list(params)
+        place = {id(param): index for index, param in enumerate(params)}
+        rounds: dict[int, list[_Turn]] = {}
+        for block in self._blocks:
+            if id(block.home.params[0]) in moving:
+                turn = (block, [place[id(param)] for param in block.home.params])
+                rounds.setdefault(id(block.counts), []).append(turn)
+        self._rounds = list(rounds.values())
+
+    def _cut_blocks(self, params: Sequence[Tensor], moving: set[int]) -> None:
+        """Make blocks anew where they are missing, disturbed, or only partly moving."""
+        whole, loose = [], []
+        for block in self._blocks:
+            count = sum(id(param) in moving for param in block.home.params)
+            if count in (0, len(block.home.params)) and block.home.intact():
+                whole.append(block)
+            else:
+                block.home.release()
+                loose += block.home.params
+        known = {id(param) for block in self._blocks for param in block.home.params}
+        loose += [param for param in params if id(param) not in known]
+        self._blocks = whole
+        for step_now in (True, False):
+            some = [param for param in loose if (id(param) in moving) == step_now]
+            self._blocks += make_blocks(
+                self.rule, some, self._store, self._arenas, self._counts_on_device
+            )
+
+    def _part_counts(self, moving: set[int]) -> None:
+        """Blocks that rest must not share their counts with blocks that move."""
+        busy = {id(b.counts) for b in self._blocks if id(b.home.params[0]) in moving}
+        for index, block in enumerate(self._blocks):
+            if id(block.home.params[0]) not in moving and id(block.counts) in busy:
+                own = {name: count.clone() for name, count in block.counts.items()}
+                self._blocks[index] = replace(block, counts=own)
+                publish(self.rule, self._blocks[index], self._store)
+
+    def _kernel(
+        self, function: Update | Summand, make: _Maker, block: Block, hyper: Hyper
+    ) -> Kernel:
+        """The kernel of a function for blocks like this one; kernels are shared by all engines."""
+        kernels = _KERNELS.setdefault(function, {})
+        key = (self.rule.granularity, block.kind, tuple(hyper), self._compiled)
+        if key not in kernels:
+            kernels[key] = make_kernel(
+                make(function, self.rule.granularity, block, tuple(hyper)),
+                _examples(self.rule.granularity, block),
+                list(block.counts.values()),
+                list(hyper.values()),
+                dynamic=self.rule.granularity != "matrix",
+                compiled=self._compiled,
+            )
+        return kernels[key]
+
+
+_Turn = tuple[Block, list[int]]
+"""A block, and the places of its parameters in the list that a step was given."""
+
+_Maker = Callable[
+    [Any, Granularity, Block, tuple[str, ...]], Callable[[Blocks, Blocks, Blocks], Results]
+]
+
+
+def _updating(
+    update: Update, granularity: Granularity, block: Block, names: tuple[str, ...]
+) -> Callable[[Blocks, Blocks, Blocks], Results]:
+    """An update as a function of blocks, counts and hyperparameters."""
+    entries, counted = tuple(block.state), tuple(block.counts)
+
+    def function(blocks: Blocks, counts: Blocks, hyper: Blocks) -> Results:
+        known = dict(zip(counted, counts, strict=True))
+        settings = dict(zip(names, hyper, strict=True))
+
+        def one(param: Tensor, grad: Tensor, state: State) -> tuple[list[Tensor], list[Tensor]]:
+            param, new = update(param, grad, {**state, **known}, settings)
+            return [param, *(new[name] for name in entries)], [new[name] for name in counted]
+
+        if granularity == "matrix":
+            one = torch.vmap(one, out_dims=(0, None))  # type: ignore[arg-type]
+        param, grad, *state = blocks
+        (new_param, *new_state), new_counts = one(
+            param, grad, dict(zip(entries, state, strict=True))
+        )
+        return [new_param, None, *new_state], new_counts, []
+
+    return function
+
+
+def _summing(
+    summand: Summand, granularity: Granularity, block: Block, names: tuple[str, ...]
+) -> Callable[[Blocks, Blocks, Blocks], Results]:
+    """A summand as a function of blocks, counts and hyperparameters, and its sum as the result."""
+    entries, counted = tuple(block.state), tuple(block.counts)
+
+    def function(blocks: Blocks, counts: Blocks, hyper: Blocks) -> Results:
+        known = dict(zip(counted, counts, strict=True))
+        settings = dict(zip(names, hyper, strict=True))
+
+        def one(param: Tensor, grad: Tensor, state: State) -> Tensor:
+            return summand(param, grad, {**state, **known}, settings)
+
+        if granularity == "matrix":
+            one = torch.vmap(one)
+        param, grad, *state = blocks
+        terms = one(param, grad, dict(zip(entries, state, strict=True)))
+        wide = torch.promote_types(terms.dtype, torch.float32)
+        return [None] * len(blocks), counts, [terms.sum(dtype=wide)]
+
+    return function
+
+
+def _examples(granularity: Granularity, block: Block) -> list[Tensor]:
+    """Blocks to compile with: of any size, but for a matrix rule of the sizes to come."""
+    weights = block.home.open()
+    likes = [weights, weights, *block.state.values()]
+    if granularity == "matrix":
+        return [torch.empty_like(like) for like in likes]
+    shape = (EXAMPLE,) if weights.ndim == 1 else (3, EXAMPLE)
+    return [like.new_empty(shape) for like in likes]
+
+
+def _over_shards(part: Tensor, param: Tensor) -> Tensor:
+    """The sum over all shards of a parameter, out of the sum over this process's shard."""
+    if not isinstance(param, DTensor):
+        return part
+    kinds = [Partial() if place.is_shard() else Replicate() for place in param.placements]
+    return DTensor.from_local(part, param.device_mesh, kinds, run_check=False).full_tensor()
