@@ -17,7 +17,7 @@ from tests.cases import BFLOAT16, CASES, Case, Shape, hyper_of
 
 MEMBERS, SIZE = 3, 5
 STEPS = 12  # SOAP renews its bases at the 11th
-SHAPES: tuple[Shape, ...] = ((4,), (2, 3), (1,), (0,), (2, 1, 3), (0, 3))
+SHAPES: tuple[Shape, ...] = ((4,), (2, 3), (1,), (0,), (2, 1, 3), (0, 3), (3, 0))
 ALL = (*CASES, *BFLOAT16)
 ROWS = [case for case in ALL if case.rule.granularity != "matrix"]
 ELEMENTWISE = [case for case in ALL if case.rule.granularity == "elementwise"]

@@ -17,6 +17,7 @@ from ravine.engines import eager
 from ravine.errors import FolderError
 from ravine.recipes import Problem, build_model
 from ravine.rules import Rule
+from ravine.transforms import at_probe
 
 
 def fingerprint(problem: Problem) -> dict[str, str]:
@@ -48,15 +49,14 @@ def fingerprint(problem: Problem) -> dict[str, str]:
 def rule_digest(rule: Rule) -> str:
     """What tells one rule from another: its defaults, and three steps on fixed numbers."""
     hyper = eager.hyper_tensors(rule.defaults)
+    rule = at_probe(rule)
     weights = [torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3)]
     states = eager.init_states(rule, weights)
     seen = []
     for step in range(3):
-        seen += [
-            rule.probe(weights[0], states[0], hyper),
-            rule.output(weights[0], states[0], hyper),
-        ]
-        eager.step(rule, weights, [torch.cos(weights[0] + step)], states, hyper)
+        seen.append(eager.output(rule, weights[0], states[0], hyper))
+        blocks = (weights, [torch.cos(weights[0] + step)], states)
+        eager.step(rule, *blocks, eager.with_totals(rule, *blocks, hyper))
         seen.append(weights[0].clone())
     return f"{_digest(*seen)} {dict(rule.defaults)} {rule.granularity}"
 

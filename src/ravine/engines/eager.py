@@ -100,6 +100,28 @@ def total(
 
 
 @torch.no_grad()
+def with_totals(
+    rule: Rule,
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    states: Sequence[State],
+    hyper: Hyper,
+) -> Hyper:
+    """The hyperparameters, and all totals of the rule over these parameters."""
+    known = dict(hyper)
+    for name in rule.totals:
+        known[name] = total(name, rule, params, grads, states, known)
+    return known
+
+
+@torch.no_grad()
+def output(rule: Rule, param: Tensor, state: State, hyper: Hyper) -> Tensor:
+    """The weights to evaluate, like the parameter."""
+    seen, _, entries = _seen(rule, param, param, state)
+    return _unsee(rule.output(seen, entries, hyper), param)
+
+
+@torch.no_grad()
 def step(
     rule: Rule,
     params: Sequence[Tensor],

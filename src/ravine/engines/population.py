@@ -3,95 +3,199 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ravine.engines.compiling import Compiled
-from ravine.errors import LaneError
-from ravine.rules import Rule, State, at_param
+from ravine.engines.compiling import Compiled, trace
+from ravine.rules import Hyper, Rule, State
+from ravine.rules._rule import Update
+from ravine.transforms import at_probe
 
-Advance = Callable[[Tensor, Tensor, Tensor, State, dict[str, Tensor]], None]
+Advance = Callable[[Tensor, Tensor, State, Hyper], None]
+"""(weights, grads, state, hyper), which writes the step into weights and state."""
+
+Kernels = dict[Any, Advance]
+"""Compiled steps, by what they are for."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Columns of the weights that the rule sees at once.
+
+    Attributes:
+        columns: where they are.
+        shape: the parameter's own shape; None where the rule does not care.
+        state: entries [members, ...], counts among them [members, 1].
+        counts: names of the counts.
+    """
+
+    columns: slice
+    shape: torch.Size | None
+    state: State
+    counts: frozenset[str]
+
+    def counts_of_one(self) -> State:
+        """The first member's counts, 0-D; the others have taken as many steps."""
+        return {name: self.state[name][0, 0] for name in self.counts}
 
 
 class PopulationEngine:
-    """One elementwise rule applied to the flat weights of several members at once.
+    """One rule applied to the flat weights of several members at once.
 
-    The lane takes gradients at `points`. For a rule without a probe of its own these are the
-    weights, in the same memory; for Nesterov they are θ+αv, written anew at the end of each step.
+    An elementwise rule sees all weights of all members as one tensor; a tensor rule one parameter of
+    all members at a time, [members, n]; a matrix rule each parameter in its own shape, by vmap.
+
+    For a rule with a probe (Nesterov) the weights are the probe, and θ is in the state.
 
     Args:
         rule: the rule.
         hyper: one mapping of hyperparameters per member.
-        points: the members' weights, [members, size]; from now on they hold the next probe.
+        weights: the members' weights, [members, size]; stepped in place.
+        shapes: of the parameters that lie in the weights end to end.
         state: a state to continue from; None at the start.
-
-    Raises:
-        LaneError: the rule looks at more than single elements, which flat weights do not show.
     """
 
     def __init__(
         self,
         rule: Rule,
         hyper: Sequence[Mapping[str, float]],
-        points: Tensor,
+        weights: Tensor,
+        shapes: Sequence[torch.Size],
         state: State | None = None,
     ):
-        if rule.granularity != "elementwise":
-            raise LaneError(
-                f"{rule.name} works on whole {rule.granularity}s, not on single elements"
-            )
-        self._rule = rule
+        self._rule = at_probe(rule)
+        self.weights = weights
+        # bfloat16 would turn ρ₂ = 0.999 into 1.
+        dtype = torch.promote_types(weights.dtype, torch.float32)
         self._hyper = {
-            name: torch.tensor([[h[name]] for h in hyper], dtype=points.dtype, device=points.device)
+            name: torch.tensor([[h[name]] for h in hyper], dtype=dtype, device=weights.device)
             for name in rule.defaults
         }
-        self._points = points
-        self.weights = points
-        self.state = initial_state(rule, points) if state is None else state
-        if rule.probe is not at_param:
-            self.weights = points.clone()
-            points.copy_(rule.probe(self.weights, self.state, self._hyper))
+        self._pieces = [
+            self._piece(index, columns, shape, state)
+            for index, (columns, shape) in enumerate(_layout(rule, weights.shape[1], shapes))
+        ]
 
-    def step(self, grads: Tensor, advance: Advance | None = None) -> None:
+    @property
+    def state(self) -> State:
+        """What the rule remembers, entries [members, ...] by piece and name."""
+        return {
+            f"{index}.{name}": entry
+            for index, piece in enumerate(self._pieces)
+            for name, entry in piece.state.items()
+        }
+
+    def step(self, grads: Tensor, kernels: Kernels | None = None) -> None:
         """One update of all members, in place.
 
         Args:
-            grads: gradients taken at `points`, [members, size].
-            advance: the compiled form of the rule's step, from `compiled`; None runs it as it is.
+            grads: gradients taken at the weights, [members, size].
+            kernels: compiled steps made so far, to which new ones are added; they serve any number
+                of members, but for a matrix rule. None runs the rule as it is.
         """
-        step = advance or advance_of(self._rule)
-        step(self.weights, self._points, grads, self.state, self._hyper)
+        hyper = self._with_totals(grads)
+        for index, piece in enumerate(self._pieces):
+            update = self._rule.update_for(piece.counts_of_one())
+            advance = _advance(update, piece)
+            inputs = (self.weights[:, piece.columns], grads[:, piece.columns], piece.state, hyper)
+            if kernels is None:
+                advance(*inputs)
+                continue
+            key = update if piece.shape is None else (update, index)
+            if key not in kernels:
+                kernels[key] = _made_fast(advance, piece, inputs)
+            kernels[key](*inputs)
 
     def output(self) -> Tensor:
         """The weights to evaluate, [members, size]."""
-        return self._rule.output(self.weights, self.state, self._hyper)
+        parts = []
+        for piece in self._pieces:
+            weights = self.weights[:, piece.columns]
+            output = _over_members(self._rule.output, piece)(weights, piece.state, self._hyper)
+            parts.append(output.reshape(weights.shape))
+        return torch.cat(parts, dim=1)
 
-    def compiled(self, grads: Tensor) -> Advance:
-        """This rule's step as one kernel, for any number of members; nothing is changed."""
-        weights, state = self.weights.clone(), {k: v.clone() for k, v in self.state.items()}
-        points = weights if self.weights is self._points else self._points.clone()
-        example = (weights, points, grads, state, self._hyper)
-        return Compiled(advance_of(self._rule), example, dynamic=True)
+    def _with_totals(self, grads: Tensor) -> dict[str, Tensor]:
+        hyper = dict(self._hyper)
+        for name, summand in self._rule.totals.items():
+            parts = []
+            for piece in self._pieces:
+                of_members = _over_members(summand, piece)
+                weights, gradient = self.weights[:, piece.columns], grads[:, piece.columns]
+                terms = of_members(weights, gradient, piece.state, hyper)
+                parts.append(terms.reshape(len(weights), -1).sum(dim=1, keepdim=True))
+            hyper[name] = torch.stack(parts).sum(dim=0)
+        return hyper
+
+    def _piece(
+        self, index: int, columns: slice, shape: torch.Size | None, state: State | None
+    ) -> Piece:
+        rows = self.weights[:, columns]
+        fresh = [self._rule.init(row if shape is None else row.reshape(shape)) for row in rows]
+        counts = frozenset(name for name, entry in fresh[0].items() if entry.ndim == 0)
+        if state is not None:
+            prefix = f"{index}."
+            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            return Piece(columns, shape, own, counts)
+        stacked = {name: torch.stack([entries[name] for entries in fresh]) for name in fresh[0]}
+        own = {name: e[:, None] if name in counts else e for name, e in stacked.items()}
+        return Piece(columns, shape, own, counts)
 
 
-def initial_state(rule: Rule, weights: Tensor) -> State:
-    """The rule's state for all members, from weights [members, size]; 0-D entries become [members, 1]."""
-    members = [rule.init(row) for row in weights]
-    return {name: torch.stack([m[name].reshape(-1) for m in members]) for name in members[0]}
+def _layout(
+    rule: Rule, size: int, shapes: Sequence[torch.Size]
+) -> list[tuple[slice, torch.Size | None]]:
+    """The columns that the rule sees at once, each with the shape it sees them in."""
+    if rule.granularity == "elementwise":
+        return [(slice(0, size), None)]
+    ends = list(accumulate(shape.numel() for shape in shapes))
+    columns = [slice(end - shape.numel(), end) for end, shape in zip(ends, shapes, strict=True)]
+    if rule.granularity == "tensor":
+        return [(column, None) for column in columns]
+    seen = [shape or torch.Size([1]) for shape in shapes]
+    return list(zip(columns, seen, strict=True))
 
 
-def advance_of(rule: Rule) -> Advance:
-    """The rule's step in place: weights, points and state are overwritten."""
+def _over_members(function: Callable[..., Any], piece: Piece) -> Callable[..., Any]:
+    """A function of parameters, state and hyperparameters for all members' flat ones.
 
-    def advance(
-        weights: Tensor, points: Tensor, grads: Tensor, state: State, hyper: dict[str, Tensor]
-    ) -> None:
-        new_weights, new_state = rule.update(weights, grads, state, hyper)
-        if rule.probe is not at_param:
-            points.copy_(rule.probe(new_weights, new_state, hyper))
-        weights.copy_(new_weights)
+    Where the rule does not care for shapes, that is the function itself, since it broadcasts.
+    """
+    if piece.shape is None:
+        return function
+    shape = piece.shape
+
+    def mapped(*inputs: Any) -> Any:
+        *flat, state, hyper = inputs
+        shaped = [tensor.reshape(len(tensor), *shape) for tensor in flat]
+        alone = {name: e[:, 0] if name in piece.counts else e for name, e in state.items()}
+        settings = {name: value[:, 0] for name, value in hyper.items()}
+        return torch.vmap(function)(*shaped, alone, settings)
+
+    return mapped
+
+
+def _advance(update: Update, piece: Piece) -> Advance:
+    """An update in place: weights and state are overwritten."""
+    of_members = _over_members(update, piece)
+
+    def advance(weights: Tensor, grads: Tensor, state: State, hyper: Hyper) -> None:
+        new_weights, new_state = of_members(weights, grads, state, hyper)
+        weights.copy_(new_weights.reshape(weights.shape))
         for name, value in new_state.items():
-            state[name].copy_(value)
+            state[name].copy_(value.reshape(state[name].shape))
 
     return advance
+
+
+def _made_fast(advance: Advance, piece: Piece, inputs: tuple[Any, ...]) -> Advance:
+    """The step compiled, or, for a matrix rule, traced; nothing is changed by it."""
+    weights, grads, state, hyper = inputs
+    copies = (weights.clone(), grads, {k: v.clone() for k, v in state.items()}, hyper)
+    if piece.shape is not None:
+        return trace(advance, copies)
+    return Compiled(advance, copies, dynamic=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.optim.optimizer import ParamsT
 
+from ravine.engines import eager
 from ravine.engines.compiled import BlockEngine
 from ravine.engines.eager import EagerEngine, entry_names
 from ravine.errors import InputError
@@ -108,7 +109,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
             for param in group["params"]:
                 if state := self.state.get(param):
                     state["train_point"] = param.detach().clone()
-                    param.copy_(unit.rule.output(param, state, unit.settings.of(group)))
+                    param.copy_(eager.output(unit.rule, param, state, unit.settings.of(group)))
             group["train_mode"] = False
 
     @torch.no_grad()

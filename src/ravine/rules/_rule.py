@@ -66,6 +66,7 @@ class Rule:
         granularity: what one update may look at.
         totals: sums over all parameters that `update` sees as hyperparameters of the
             same names: each maps (param, grad, state, hyper) to a tensor whose elements are summed.
+            Taken in order: a summand sees the totals before it among the hyperparameters.
         choose: for a rule whose steps are not all alike (a preconditioner renewed every tenth step):
             state -> the update of this step, one of a few fixed functions. It is called outside the
             graph, may read 0-D entries of the state with `int`, and sees nothing else.

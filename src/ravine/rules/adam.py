@@ -68,7 +68,7 @@ def adamw(
 
         θ ← θ - ελθ                    then Adam's step
 
-    The same as `ravine.transforms.decoupled(adam(), weight_decay)`.
+    The same as `ravine.transforms.decoupled(weight_decay)(adam())`.
 
     Args:
         lr: ε, step size. beta1: ρ₁, decay of the first moment. beta2: ρ₂, of the second.

@@ -176,7 +176,7 @@ def _scale(adjust_lr_fn: str) -> Callable[[int, int], float]:
 
 
 def _original(rows: int, columns: int) -> float:
-    return math.sqrt(max(1, rows / columns))
+    return math.sqrt(max(1, rows / max(1, columns)))  # an empty matrix may have no columns
 
 
 def _match_rms_adamw(rows: int, columns: int) -> float:

@@ -13,7 +13,7 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from ravine.batches import Batches
 from ravine.engines.compiling import Compiled, trace
-from ravine.engines.population import Advance, PopulationEngine
+from ravine.engines.population import Kernels, PopulationEngine
 from ravine.recipes import Problem, Split, build_model
 from ravine.rules import Rule
 from ravine.training.flat import Layout, constants
@@ -51,7 +51,7 @@ class PopulationLane(Lane):
         self.model = keyed(build_model(problem, seed=0))
         self.layout = Layout.of(self.model)
         self._gradients: Gradients | None = None
-        self._advances: dict[str, Advance] = {}
+        self.kernels: Kernels | None = {} if compiled else None
 
     def chunks(self, members: Sequence[Member]) -> list[Sequence[Member]]:
         """Members by optimizer, `capacity` at a time."""
@@ -99,14 +99,6 @@ class PopulationLane(Lane):
             plain = member_gradients(self.model, self.layout, self.problem.recipe.cost)
             self._gradients = Compiled(plain, args, False) if self.compiled else trace(plain, args)
         return self._gradients(*args)
-
-    def advance(self, engine: PopulationEngine, name: str, grads: Tensor) -> None:
-        """One step of one optimizer's members, with the same compiled kernel for every chunk."""
-        if not self.compiled:
-            return engine.step(grads)
-        if name not in self._advances:
-            self._advances[name] = engine.compiled(grads)
-        return engine.step(grads, self._advances[name])
 
     def _populate(self, members: Sequence[Member]) -> _Population:
         spare = [members[-1]] * (self.capacity - len(members))
@@ -173,7 +165,7 @@ class _Population:
             for name in snapshots[0]["buffers"]
         }
         self._engines = [
-            (name, rows, self._engine(name, rows, members, snapshots))
+            (rows, self._engine(name, rows, members, snapshots))
             for name, rows in _rows([member.run.trial.optimizer for member in members])
         ]
 
@@ -191,6 +183,7 @@ class _Population:
             self._lane.rules[name],
             [member.run.trial.hyper for member in members[rows]],
             self._points[rows],
+            list(self._lane.layout.shapes.values()),
             None if fresh else {k: torch.stack([s[k] for s in states]) for k in states[0]},
         )
 
@@ -201,8 +194,8 @@ class _Population:
 
     def _one_step(self) -> Tensor:
         grads, costs, after = self._gradients()
-        for name, rows, engine in self._engines:
-            self._lane.advance(engine, name, grads[rows])
+        for rows, engine in self._engines:
+            engine.step(grads[rows], self._lane.kernels)
         self._buffers = after
         self.step += 1
         return costs
@@ -226,7 +219,7 @@ class _Population:
         """Cost and metric of each member on a split, [members] each."""
         model = self._lane.model
         layout = self._lane.layout
-        weights = torch.cat([engine.output() for _, _, engine in self._engines])
+        weights = torch.cat([engine.output() for _, engine in self._engines])
 
         def forward(weight: Tensor, buffers: Tensors, x: Tensor) -> Tensor:
             return functional_call(model, {**layout.unflatten(weight), **buffers}, (x,))  # type: ignore[no-any-return]
@@ -244,7 +237,7 @@ class _Population:
 
     def snapshot(self, member: int) -> dict[str, Any]:
         """Where one member stands, to continue from."""
-        rows, engine = next((r, e) for _, r, e in self._engines if r.start <= member < r.stop)
+        rows, engine = next((r, e) for r, e in self._engines if r.start <= member < r.stop)
         row = member - rows.start
         return {
             "weights": engine.weights[row].clone(),

@@ -14,12 +14,13 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from ravine.batches import Batches
 from ravine.engines import eager
 from ravine.recipes import Problem, Split, build_model
-from ravine.rules import Rule, at_param
+from ravine.rules import Rule
 from ravine.seeds import derive
 from ravine.training.flat import constants
 from ravine.training.lane import Lane, Member, Tick, mean_over, segments
 from ravine.training.noise import keyed, keys, restart
 from ravine.training.records import Point, Trial
+from ravine.transforms import at_probe
 
 
 class SerialLane(Lane):
@@ -78,13 +79,13 @@ class _Single:
 
     The rule steps blocks of weights: for an elementwise rule one block, all parameters end to end
     (a step is then a dozen operations, however many parameters there are), else every parameter.
-    The module's parameters are views of the points, which hold the rule's next probe.
+    The module's parameters are views of the weights: for a rule with a probe (Nesterov) the probe.
     """
 
     def __init__(self, problem: Problem, rule: Rule, member: Member):
         trial = member.run.trial
         self._problem = problem
-        self._rule = rule
+        self._rule = at_probe(rule)
         self._seed = trial.seed
         self.step = member.step
         self._batches = Batches(
@@ -94,14 +95,11 @@ class _Single:
         self._model = keyed(build_model(problem, trial.seed))
         self._params = [p for p in self._model.parameters() if p.requires_grad]
         self._constants = constants(self._model)
-        self._points = self._blocks()
-        self._probes = rule.probe is not at_param
-        self._weights = [p.clone() for p in self._points] if self._probes else self._points
+        self._weights = self._blocks()
         snapshot = member.start_or_resume()
-        self._states = eager.init_states(rule, self._weights) if snapshot is None else []
+        self._states = eager.init_states(self._rule, self._weights) if snapshot is None else []
         if snapshot is not None:
             self._restore(snapshot)
-        self._place_probe()
 
     def _blocks(self) -> list[Tensor]:
         if self._rule.granularity != "elementwise":
@@ -123,12 +121,6 @@ class _Single:
             self._constants[name].copy_(saved)
         self._states = snapshot["state"]
 
-    @torch.no_grad()
-    def _place_probe(self) -> None:
-        if self._probes:
-            for point, weight, state in zip(self._points, self._weights, self._states, strict=True):
-                point.copy_(self._rule.probe(weight, state, self._hyper))
-
     def run(self, until: int) -> Tensor:
         """Step to `until`; the mean training cost over these steps, 0-D."""
         return torch.stack([self._one_step() for _ in range(self.step, until)]).mean()
@@ -136,8 +128,8 @@ class _Single:
     def _one_step(self) -> Tensor:
         cost = self._cost()
         grads = torch.autograd.grad(cost, self._params, materialize_grads=True)
-        eager.step(self._rule, self._weights, self._gathered(grads), self._states, self._hyper)
-        self._place_probe()
+        blocks = (self._weights, self._gathered(grads), self._states)
+        eager.step(self._rule, *blocks, eager.with_totals(self._rule, *blocks, self._hyper))
         self.step += 1
         return cost.detach()
 
@@ -164,15 +156,15 @@ class _Single:
     @torch.no_grad()
     def evaluate(self, split: Split) -> list[Tensor]:
         """Cost and metric on a split, 0-D each."""
-        kept = [point.clone() for point in self._points]
-        for point, weight, state in zip(self._points, self._weights, self._states, strict=True):
-            point.copy_(self._rule.output(weight, state, self._hyper))
+        kept = [weight.clone() for weight in self._weights]
+        for weight, state in zip(self._weights, self._states, strict=True):
+            weight.copy_(eager.output(self._rule, weight, state, self._hyper))
         self._model.eval()
         recipe = self._problem.recipe
         values = mean_over(split, self._model, (recipe.cost, recipe.measure), members=False)
         self._model.train()
-        for point, value in zip(self._points, kept, strict=True):
-            point.copy_(value)
+        for weight, value in zip(self._weights, kept, strict=True):
+            weight.copy_(value)
         return values
 
     def snapshot(self) -> dict[str, Any]:

@@ -36,10 +36,10 @@ def chain(*parts: Rule | Transform) -> Rule:
 
         chain(clip_norm(1.0), adam(), decoupled(0.01))
 
-    Gradients meet the parts from left to right. Transforms left of the rule wrap it from the inside
-    out, those right of it go around all of that: chain(a, b, rule, c) is c(a(b(rule))). So a part
-    right of the rule acts at every call, also at those where an `accumulate` left of it only
-    gathers: a decay that shall come once per real step stands left of the rule, after `accumulate`.
+    Gradients meet the parts from left to right. Transforms right of the rule wrap it first, then
+    those left of it, the nearest one first: chain(a, b, rule, c) is a(b(c(rule))). So what stands
+    right of the rule belongs to its step: after an `accumulate` on the left, a decay or an average
+    on the right acts once per real step.
 
     Args:
         parts: exactly one rule, and any number of transforms.
@@ -59,7 +59,7 @@ def chain(*parts: Rule | Transform) -> Rule:
         )
     rule, place = parts[places[0]], places[0]
     assert isinstance(rule, Rule)
-    for part in (*reversed(parts[:place]), *parts[place + 1 :]):
+    for part in (*parts[place + 1 :], *reversed(parts[:place])):
         assert not isinstance(part, Rule)
         rule = _apply(part, rule)
     return rule
