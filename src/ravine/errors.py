@@ -6,6 +6,8 @@
     │   │   └── UnknownOptionError  an optimizer has no option of that name (also a TypeError)
     │   ├── RecipeError       the recipe cannot be loaded or trained
     │   ├── SettingError      a number or option outside what is allowed (also a ValueError)
+    │   │   └── ParameterError    parameters or gradients that an optimizer cannot step (also a
+    │   │                           TypeError and a RuntimeError, of which torch raises one or other)
     │   └── FolderError       the output folder cannot be used
     └── LaneError             a lane cannot train this recipe; "auto" turns to another one
 
@@ -56,6 +58,13 @@ class UnknownOptionError(UnknownNameError, TypeError):
 
 class SettingError(InputError, ValueError):
     """A setting outside what is allowed. A ValueError, as torch's own optimizers raise."""
+
+
+class ParameterError(SettingError, TypeError, RuntimeError):
+    """Parameters or gradients that an optimizer cannot step.
+
+    A ValueError, a TypeError and a RuntimeError: torch's own optimizers raise one of the three.
+    """
 
 
 class FolderError(InputError):

@@ -7,7 +7,6 @@ import torch
 
 from ravine import rules
 from ravine.engines import eager
-from ravine.errors import SettingError
 
 
 def test_writes_in_place_and_equals_the_rule() -> None:
@@ -37,7 +36,10 @@ def test_keeps_the_dtype_of_a_scalar_parameter(name: str, dtype: torch.dtype) ->
     param = torch.tensor(1.0, dtype=dtype)
     states = eager.init_states(rule, [param])
     before = {key: entry.dtype for key, entry in states[0].items()}
-    eager.step(rule, [param], [torch.ones_like(param)], states, eager.hyper_tensors(rule.defaults))
+    for _ in range(2):  # SOAP's first step only looks
+        eager.step(
+            rule, [param], [torch.ones_like(param)], states, eager.hyper_tensors(rule.defaults)
+        )
     assert param.dtype == dtype
     assert {key: entry.dtype for key, entry in states[0].items()} == before
     assert param != 1 or dtype == torch.bfloat16
@@ -47,12 +49,3 @@ def test_hyper_tensors_are_float64_scalars() -> None:
     hyper = eager.hyper_tensors({"lr": torch.tensor([0.1]), "momentum": 0.9})
     assert all(h.dtype == torch.float64 and h.shape == () for h in hyper.values())
     assert hyper["momentum"].item() == 0.9
-
-
-def test_sparse_gradients_are_refused() -> None:
-    embedding = torch.nn.Embedding(5, 2, sparse=True)
-    embedding(torch.tensor([1, 3])).sum().backward()
-    param, rule = embedding.weight, rules.sgd()
-    assert param.grad is not None
-    with pytest.raises(SettingError, match=r"shape \[5, 2\] is sparse.*sparse=False"):
-        eager.step(rule, [param], [param.grad], [{}], eager.hyper_tensors(rule.defaults))

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-PATIENCE = 90
+PATIENCE = 25
 """Seconds until processes that wait for each other are given up; a test takes about 8."""
 
 

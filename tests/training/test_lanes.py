@@ -45,7 +45,7 @@ def difference(a: Tensor, b: Tensor) -> float:
 
 @pytest.mark.parametrize(
     ("model", "names"),
-    [(mlp, list(RULES)), (noisy, ["sgd", "nesterov", "rmsprop_inside", "adadelta"])],
+    [(mlp, sorted(RULES.keys() - {"soap"})), (noisy, ["sgd", "nesterov", "rmsprop_inside", "adadelta"])],
     ids=["mlp", "batch-norm-and-dropout"],
 )
 @pytest.mark.parametrize("compiled", [False, True], ids=["uncompiled", "compiled"])
@@ -53,6 +53,8 @@ def test_population_equals_serial_for_every_rule(model, names, compiled):
     """The network with batch norm leaves out rules that divide by √r + δ with a tiny δ: weights
 
     before a batch norm have gradients of rounding noise in some directions, which they magnify.
+    SOAP does the same with the digits' dark pixels, in whose directions its basis is arbitrary; with
+    gradients of full rank all engines agree on it (tests/engines/test_table.py).
     """
     problem = digits_problem(model, torch.float64, steps=100)
     trials = [trial(name, seed) for name in names for seed in (0, 1)]

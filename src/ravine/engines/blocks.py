@@ -179,8 +179,9 @@ def _at_one_place(params: Sequence[Tensor]) -> set[int]:
     """Indices of parameters that share their memory with another one."""
     places: dict[int, list[int]] = {}
     for index, param in enumerate(params):
-        if param.numel():
-            places.setdefault(plain(param).data_ptr(), []).append(index)
+        memory = plain(param)
+        if memory.numel():  # empty shards all lie at address 0
+            places.setdefault(memory.data_ptr(), []).append(index)
     return {index for shared in places.values() if len(shared) > 1 for index in shared}
 
 

@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, Replicate
 
 from ravine.rules import Hyper, Rule, State
 
@@ -51,19 +51,20 @@ def complete(rule: Rule, param: Tensor, store: MutableMapping[Tensor, State]) ->
     state: State = store.setdefault(param, {}) if names else {}
     if not names <= state.keys():
         (fresh,) = init_states(rule, [param])
-        state.update({name: fresh[name] for name in names - state.keys()})
+        # In the rule's order, on every process: shards are gathered entry by entry.
+        state.update({name: entry for name, entry in fresh.items() if name not in state})
     return state
 
 
 def entry_names(rule: Rule, param: Tensor) -> frozenset[str]:
     """What a rule remembers of a parameter, by name."""
-    axes = 2 if rule.granularity == "matrix" and param.ndim > 1 else 1
-    return _entry_names(rule, axes, param.dtype)
+    outline = torch.empty(param.shape, dtype=param.dtype, device="meta")  # gathers no shards
+    return _entry_names(rule, _see(rule, outline).shape, param.dtype.to_real())
 
 
 @cache
-def _entry_names(rule: Rule, axes: int, dtype: torch.dtype) -> frozenset[str]:
-    return frozenset(rule.init(torch.zeros([1] * axes, dtype=dtype.to_real())))
+def _entry_names(rule: Rule, shape: torch.Size, dtype: torch.dtype) -> frozenset[str]:
+    return frozenset(rule.init(torch.empty(shape, dtype=dtype, device="meta")))
 
 
 def hyper_tensors(values: Mapping[str, float | Tensor]) -> dict[str, Tensor]:
@@ -167,7 +168,13 @@ def _scalar(value: float | Tensor) -> Tensor:
 
 
 def _see(rule: Rule, x: Tensor) -> Tensor:
-    """A parameter as the rule's granularity wants to see it: real, with an axis, perhaps flat."""
+    """A parameter as the rule's granularity wants to see it: whole, real, with an axis, perhaps flat.
+
+    Shards are gathered, because operators on a DTensor neither flatten shards of unequal sizes nor
+    keep a result spread as the parameter is.
+    """
+    if isinstance(x, DTensor) and rule.granularity != "elementwise":
+        x = x.full_tensor()
     real = torch.view_as_real(x) if x.is_complex() else x
     if rule.granularity == "tensor":
         return real.reshape(-1)
@@ -196,14 +203,23 @@ def _init(rule: Rule, param: Tensor) -> State:
 def _unsee(entry: Tensor, param: Tensor) -> Tensor:
     """An entry like the seen parameter in the form of the parameter itself."""
     if param.is_complex():
-        return torch.view_as_complex(entry.reshape(*param.shape, 2))
-    return entry.reshape(param.shape)
+        entry = torch.view_as_complex(entry.reshape(*param.shape, 2))
+    return _spread(entry.reshape(param.shape), param)
 
 
 def _write(place: Tensor, value: Tensor) -> None:
     """Copy, whatever shape or number type the rule saw in its place."""
     real = torch.view_as_real(place) if place.is_complex() else place
-    real.copy_(value.reshape(real.shape))
+    real.copy_(_spread(value.reshape(real.shape), real))
+
+
+def _spread(whole: Tensor, like: Tensor) -> Tensor:
+    """A tensor that every process has, sharded as `like` is; no process sends anything."""
+    if not isinstance(like, DTensor) or isinstance(whole, DTensor):
+        return whole
+    mesh = like.device_mesh
+    everywhere = DTensor.from_local(whole, mesh, [Replicate()] * mesh.ndim, run_check=False)
+    return everywhere.redistribute(placements=like.placements)
 
 
 def _sum(terms: Tensor) -> Tensor:

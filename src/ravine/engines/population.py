@@ -94,8 +94,8 @@ class PopulationEngine:
 
         Args:
             grads: gradients taken at the weights, [members, size].
-            kernels: compiled steps made so far, to which new ones are added; they serve any number
-                of members, but for a matrix rule. None runs the rule as it is.
+            kernels: compiled steps made so far, to which new ones are added; they serve other
+                members of the same model, as many as these. None runs the rule as it is.
         """
         hyper = self._with_totals(grads)
         for index, piece in enumerate(self._pieces):
@@ -105,10 +105,9 @@ class PopulationEngine:
             if kernels is None:
                 advance(*inputs)
                 continue
-            key = update if piece.shape is None else (update, index)
-            if key not in kernels:
-                kernels[key] = _made_fast(advance, piece, inputs)
-            kernels[key](*inputs)
+            if (update, index) not in kernels:
+                kernels[update, index] = _made_fast(advance, piece, inputs)
+            kernels[update, index](*inputs)
 
     def output(self) -> Tensor:
         """The weights to evaluate, [members, size]."""
@@ -193,9 +192,7 @@ def _advance(update: Update, piece: Piece) -> Advance:
 
 
 def _made_fast(advance: Advance, piece: Piece, inputs: tuple[Any, ...]) -> Advance:
-    """The step compiled, or, for a matrix rule, traced; nothing is changed by it."""
-    weights, grads, state, hyper = inputs
-    copies = (weights.clone(), grads, {k: v.clone() for k, v in state.items()}, hyper)
-    if piece.shape is not None:
-        return trace(advance, copies)
-    return Compiled(advance, copies, dynamic=True)
+    """The step compiled, or, for a matrix rule, traced; nothing is run."""
+    if piece.shape is None:
+        return Compiled(advance, inputs, dynamic=True)
+    return trace(advance, inputs, "fake")

@@ -15,9 +15,16 @@ from torch.optim.optimizer import ParamsT
 from ravine.engines import eager
 from ravine.engines.compiled import BlockEngine
 from ravine.engines.eager import EagerEngine, entry_names
-from ravine.errors import InputError
+from ravine.errors import InputError, ParameterError
 from ravine.optim._checkpoints import detached_from_blocks, matched
-from ravine.optim._checks import check_dense, check_group, check_ways, known_keywords
+from ravine.optim._checks import (
+    check_dense,
+    check_group,
+    check_ways,
+    given,
+    known_keywords,
+    list_members,
+)
 from ravine.optim._composing import ready
 from ravine.optim._settings import Settings
 from ravine.rules import Rule, State, at_param
@@ -57,6 +64,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         self, params: ParamsT, defaults: Group, *, engine: str, rounding: str = "nearest"
     ) -> None:
         check_ways(engine, rounding)
+        params = given(params)
         self.engine = engine
         self.rounding = rounding
         self._units: dict[int, _Unit] = {}
@@ -71,6 +79,10 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
     @abstractmethod
     def _rule(self, group: Group) -> Rule:
         """The rule that a group's options ask for; the same object for the same options."""
+
+    def _check(self, group: Group) -> None:
+        """Raise SettingError for a group that cannot be stepped as it is."""
+        check_group(group, self._rule(group), self.engine, self.rounding)
 
     def _adopt(self, entries: State) -> State:
         """A state out of a checkpoint, perhaps of torch's class, as the rule wants it."""
@@ -127,9 +139,14 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         Raises:
             SettingError: an option or a parameter that cannot be used.
         """
-        super().add_param_group(param_group)
+        if isinstance(param_group, dict):
+            list_members(param_group, self.param_groups)
         try:
-            check_group(self.param_groups[-1], self.engine)
+            super().add_param_group(param_group)
+        except (TypeError, ValueError) as error:  # torch's messages are clear
+            raise ParameterError(str(error)) from error
+        try:
+            self._check(self.param_groups[-1])
         except Exception:
             self.param_groups.pop()
             raise
@@ -202,7 +219,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
     def _new_unit(self, rule: Rule, group: Group) -> _Unit:
         params = group["params"]
         on_device = bool(group.get("capturable"))
-        device = params[0].device if on_device else torch.device("cpu")
+        device = params[0].device if on_device and params else torch.device("cpu")
         settings = Settings(tuple(rule.defaults), device)
         sharded = any(isinstance(param, DTensor) for param in params)
         differentiable = bool(group.get("differentiable"))
@@ -210,7 +227,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         if by_parameter or (sharded and rule.granularity != "elementwise"):
             return _Unit(rule, EagerEngine(rule, self.state, differentiable), settings)
         large = sum(param.numel() for param in params) >= COMPILING_PAYS
-        compiled = self.engine == "compiled" or large or params[0].is_cuda
+        compiled = self.engine == "compiled" or large or any(param.is_cuda for param in params)
         engine = BlockEngine(rule, self.state, compiled=compiled, counts_on_device=on_device)
         return _Unit(rule, engine, settings)
 

@@ -14,8 +14,11 @@ PAIRS = {
     "betas": ("beta1", "beta2"),
     "etas": ("eta_minus", "eta_plus"),
     "step_sizes": ("step_min", "step_max"),
+    "eps": ("eps1", "eps2"),
 }
-"""Options that torch keeps as a pair, and the two names that rules have for them."""
+"""Options that torch keeps as a pair, and the two names that rules have for them.
+
+Of Adafactor, eps is one; of the other classes, a number."""
 
 
 class Settings:
@@ -47,6 +50,6 @@ def flat_options(group: Mapping[str, Any]) -> dict[str, Any]:
     """A group's options, pairs taken apart."""
     options = dict(group)
     for pair, (first, second) in PAIRS.items():
-        if pair in options:
+        if isinstance(options.get(pair), tuple | list):
             options[first], options[second] = options[pair]
     return options

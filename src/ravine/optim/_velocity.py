@@ -1,4 +1,4 @@
-"""Classes that torch.optim does not have: the notes' velocity forms, with a true look-ahead."""
+"""The papers' velocity forms of momentum, with a true look-ahead."""
 
 from __future__ import annotations
 

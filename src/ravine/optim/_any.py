@@ -1,0 +1,208 @@
+"""The optimizer of any rule, by name, by itself or in a chain; also several rules by group."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from copy import copy
+from functools import cache
+from itertools import count
+from typing import Any
+
+from torch import Tensor
+from torch.optim.optimizer import ParamsT
+
+from ravine import rules
+from ravine.errors import SettingError
+from ravine.optim._base import Group, RuleOptimizer
+from ravine.optim._checks import check_number, check_options
+from ravine.optim._ranges import FROM_ZERO
+from ravine.rules import REGISTRY, Rule
+
+Schedule = Callable[[int], float]
+"""Step, from 0 on -> learning rate."""
+
+BESIDE = ("params", "param_names", "rule", "maximize", "initial_lr", "name")
+"""Keys of a group that are no hyperparameters of its rule."""
+
+
+class Optimizer(RuleOptimizer):
+    """Steps parameters under any rule.
+
+        Optimizer(model.parameters(), "lion", lr=1e-4)
+        Optimizer(model.parameters(), chain(clip_norm(1.0), adam()), lr=lambda step: 0.1 / (step + 1))
+        Optimizer(groups(model, {"*.bias": "sgd", "*": "muon"}))
+
+    The options of a group are the rule's hyperparameters, by the rule's names. A group may have a
+    "rule" of its own. In `param_groups`, and in checkpoints, the rule stands by its name.
+
+    Args:
+        params: parameters, named parameters or groups, as for torch; or what `groups` gives.
+        rule: of the groups that name none: a rule, alone or in a chain, or its name on the command
+            line (`ravine.rules.REGISTRY`).
+        lr: of the groups that set none: a number, or a schedule, step -> learning rate. The schedule
+            is evaluated at every step, from 0 on, and never multiplied with anything; its value is
+            written to the group's "lr", and the group's "steps_taken" is in checkpoints. None: the
+            default of each group's rule.
+        engine, rounding: as for `RuleOptimizer`.
+        maximize: climb instead of descend.
+
+    Raises:
+        UnknownNameError: no rule goes by that name.
+        UnknownOptionError: a group sets what its rule does not have.
+        SettingError: an option or a parameter that cannot be used.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        rule: Rule | str = "adamw",
+        lr: float | Tensor | Schedule | None = None,
+        *,
+        engine: str = "auto",
+        rounding: str = "nearest",
+        maximize: bool = False,
+    ) -> None:
+        self._default = as_rule(rule), lr
+        self._rules = _Rules()
+        self._schedules: list[Schedule | None] = []
+        super().__init__(params, {"maximize": maximize}, engine=engine, rounding=rounding)
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Add a group of parameters, with its own rule and options where they differ.
+
+        Raises:
+            SettingError: a rule, an option or a parameter that cannot be used.
+        """
+        default_rule, default_lr = self._default
+        group = dict(param_group)
+        known = copy(self._rules)
+        rule = known.find(group.pop("rule", default_rule))
+        check_options(group, rule, BESIDE)
+        options = {**rule.defaults, "rule": known.name(rule)}
+        if default_lr is not None:
+            options["lr"] = default_lr
+        group = {**options, **group}
+        schedule = group["lr"] if callable(group["lr"]) else None
+        if schedule is not None:
+            group |= {"lr": _evaluated(schedule, 0), "steps_taken": 0}
+        before, self._rules = self._rules, known
+        try:
+            super().add_param_group(group)
+        except Exception:
+            self._rules = before
+            raise
+        self._schedules.append(schedule)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take options and states from a checkpoint of this class, as `RuleOptimizer` does.
+
+        Schedules are in no checkpoint: those of this optimizer go on from the step that was saved.
+
+        Raises:
+            SettingError: the checkpoint is of another rule or does not fit; nothing has been changed
+                then.
+        """
+        pairs = zip(state_dict["param_groups"], self.param_groups, strict=False)
+        for index, (saved, group) in enumerate(pairs):
+            if saved.get("rule") != group["rule"]:
+                raise SettingError(
+                    f"group {index} of the checkpoint is of the rule {saved.get('rule')!r}, and the "
+                    f"optimizer's is of {group['rule']!r}: build it with the rule of the run that "
+                    "was saved."
+                )
+        super().load_state_dict(state_dict)
+        for group, schedule in zip(self.param_groups, self._schedules, strict=True):
+            if schedule is not None:
+                group.setdefault("steps_taken", 0)
+
+    def _rule(self, group: Group) -> Rule:
+        return self._rules.find(group["rule"])
+
+    def _step(self) -> None:
+        scheduled = [
+            (group, schedule)
+            for group, schedule in zip(self.param_groups, self._schedules, strict=True)
+            if schedule is not None
+        ]
+        rates = [_evaluated(schedule, group["steps_taken"]) for group, schedule in scheduled]
+        for (group, _), rate in zip(scheduled, rates, strict=True):
+            group["lr"] = rate
+        super()._step()
+        for group, _ in scheduled:
+            group["steps_taken"] += 1
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {
+            "_rules": self._rules,
+            "_default": self._default,
+            "_schedules": self._schedules,
+        }
+        return {**super().__getstate__(), **own}
+
+
+def as_rule(rule: Rule | str) -> Rule:
+    """The rule itself, or the one of that name.
+
+    Raises:
+        UnknownNameError: no rule goes by that name.
+        SettingError: it is something else.
+    """
+    if isinstance(rule, Rule):
+        return rule
+    if isinstance(rule, str):
+        return _named(rule)
+    if rule in REGISTRY.values():
+        raise SettingError(
+            f"{rule.__name__} makes a rule and is none: call it, rules.{rule.__name__}(), or pass "
+            "its name."
+        )
+    raise SettingError(
+        f'{rule!r} is no rule: pass a name, such as "adamw", a rule, such as rules.adam(), or a '
+        "chain, such as chain(clip_norm(1.0), rules.adam())."
+    )
+
+
+class _Rules(dict[str, Rule]):
+    """The rules that an optimizer uses, by the names that they have in its groups."""
+
+    def find(self, rule: Rule | str) -> Rule:
+        """The rule of a name, first of those in use."""
+        return self[rule] if isinstance(rule, str) and rule in self else as_rule(rule)
+
+    def name(self, rule: Rule) -> str:
+        """The name of a rule, which is taken into use.
+
+        A plain rule goes by its name on the command line, any other one by its title, for a chain is
+        named like the rule in it. Another rule of the same name is the second one.
+        """
+        plain = rule.name in REGISTRY and _named(rule.name).title == rule.title
+        name = rule.name if plain else rule.title
+        for number in count(1):
+            numbered = name if number == 1 else f"{name} ({number})"
+            if self.setdefault(numbered, rule) is rule:
+                return numbered
+        raise AssertionError
+
+    def __copy__(self) -> _Rules:
+        return _Rules(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Rules:
+        return _Rules(self)  # rules are compared by identity
+
+
+@cache
+def _named(name: str) -> Rule:
+    return rules.get(name)
+
+
+def _evaluated(schedule: Schedule, step: int) -> float:
+    """The learning rate of a step.
+
+    Raises:
+        SettingError: it is no finite number >= 0.
+    """
+    rate = schedule(step)
+    rate = float(rate) if rate is not None else math.nan
+    check_number(f"lr, which the schedule gave for step {step},", rate, FROM_ZERO)
+    return rate
