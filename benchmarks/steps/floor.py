@@ -24,8 +24,9 @@ class Floor:
 
     def __init__(self, shapes: list[Shape], states: int, device: str):
         elements = sum(torch.Size(shape).numel() for shape in shapes)
-        self._param, self._grad = (torch.randn(elements, device=device) for _ in range(2))
-        self._states = [torch.randn(elements, device=device) for _ in range(states)]
+        self._param = torch.full((elements,), 0.02, device=device)
+        self._grad = torch.full((elements,), 0.01, device=device)
+        self._states = [torch.zeros(elements, device=device) for _ in range(states)]
         self._touch: Callable[..., None] = torch.compile(_touch, dynamic=False, fullgraph=True)
 
     @torch.no_grad()

@@ -1,22 +1,49 @@
 """ravine finds the optimizer that trains your model, and tells you why the others don't."""
 
-from ravine import metrics, optim, rules
+from ravine import metrics, optim, rules, transforms
 from ravine.api import compare, train
 from ravine.comparison.progress import Progress
 from ravine.comparison.records import Verdict
 from ravine.errors import RavineError
+from ravine.optim._any import Optimizer
+from ravine.optim._groups import groups
 from ravine.recipes import Recipe
 from ravine.rules import Rule
+from ravine.transforms import (
+    accumulate,
+    chain,
+    clip_adaptive,
+    clip_norm,
+    clip_norm_each,
+    clip_value,
+    decoupled,
+    exponential_average,
+    l2,
+    polyak,
+)
 
 __all__ = [
+    "Optimizer",
     "Progress",
     "RavineError",
     "Recipe",
     "Rule",
     "Verdict",
+    "accumulate",
+    "chain",
+    "clip_adaptive",
+    "clip_norm",
+    "clip_norm_each",
+    "clip_value",
     "compare",
+    "decoupled",
+    "exponential_average",
+    "groups",
+    "l2",
     "metrics",
     "optim",
+    "polyak",
     "rules",
     "train",
+    "transforms",
 ]

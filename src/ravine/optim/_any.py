@@ -63,8 +63,8 @@ class Optimizer(RuleOptimizer):
         rounding: str = "nearest",
         maximize: bool = False,
     ) -> None:
-        self._default = as_rule(rule), lr
         self._rules = _Rules()
+        self._default = self._rules.name(as_rule(rule)), lr
         self._schedules: list[Schedule | None] = []
         super().__init__(params, {"maximize": maximize}, engine=engine, rounding=rounding)
 
@@ -190,6 +190,19 @@ class _Rules(dict[str, Rule]):
     def __deepcopy__(self, memo: dict[int, Any]) -> _Rules:
         return _Rules(self)  # rules are compared by identity
 
+    def __reduce__(self) -> Any:
+        for name, rule in self.items():
+            if name not in REGISTRY or _named(name) is not rule:
+                raise SettingError(
+                    f"an optimizer of the rule {name!r} cannot be pickled, only one whose rules came "
+                    "by name, such as \"adamw\": save its state_dict() instead."
+                )
+        return _by_name, (list(self),)
+
+
+def _by_name(names: list[str]) -> _Rules:
+    return _Rules({name: _named(name) for name in names})
+
 
 @cache
 def _named(name: str) -> Rule:
@@ -204,5 +217,5 @@ def _evaluated(schedule: Schedule, step: int) -> float:
     """
     rate = schedule(step)
     rate = float(rate) if rate is not None else math.nan
-    check_number(f"lr, which the schedule gave for step {step},", rate, FROM_ZERO)
+    check_number(f"lr (the schedule at step {step})", rate, FROM_ZERO)
     return rate

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 from torch.optim.optimizer import ParamsT
 
 from ravine.engines import eager
 from ravine.engines.compiled import BlockEngine
 from ravine.engines.eager import EagerEngine, entry_names
+from ravine.engines.shards import is_sharded
 from ravine.errors import InputError, ParameterError
 from ravine.optim._checkpoints import detached_from_blocks, matched
 from ravine.optim._checks import (
@@ -190,7 +190,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         """What one group has to do at this step."""
         params = group["params"]
         grads = [param.grad for param in params]
-        if any(grad is None for grad in grads):
+        if type(None) in map(type, grads):
             params = [param for param, grad in zip(params, grads, strict=True) if grad is not None]
             grads = [grad for grad in grads if grad is not None]
         unit = self._unit(index, group)
@@ -221,7 +221,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         on_device = bool(group.get("capturable"))
         device = params[0].device if on_device and params else torch.device("cpu")
         settings = Settings(tuple(rule.defaults), device)
-        sharded = any(isinstance(param, DTensor) for param in params)
+        sharded = any(map(is_sharded, params))
         differentiable = bool(group.get("differentiable"))
         by_parameter = self.engine == "eager" or differentiable
         if by_parameter or (sharded and rule.granularity != "elementwise"):

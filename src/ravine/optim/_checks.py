@@ -6,6 +6,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -110,6 +111,8 @@ def check_number(shown: str, value: Any, allowed: Range | None) -> None:
 
 def check_dense(grads: Sequence[Tensor]) -> None:
     """Raise ParameterError if a gradient is sparse."""
+    if {*map(attrgetter("layout"), grads)} == {torch.strided}:
+        return
     for grad in grads:
         if grad.layout is not torch.strided:
             raise ParameterError(

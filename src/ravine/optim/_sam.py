@@ -67,7 +67,7 @@ class SAM(torch.optim.Optimizer):
         """The base optimizer's."""
         return self.base.defaults
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step.
 
         Args:
