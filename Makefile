@@ -27,6 +27,7 @@ format: $(READY)  ## bring the code into style
 bench: $(READY)  ## run the benchmarks; they write benchmarks/results
 	$(BIN)/python benchmarks/population.py
 	$(BIN)/python benchmarks/calibration.py
+	$(BIN)/python benchmarks/step.py
 
 clean:  ## remove .venv, caches and runs/demo
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache runs/demo

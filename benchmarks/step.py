@@ -31,7 +31,7 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # no lines about profiling; read
 import torch
 
 from ravine.environment import environment
-from steps.contenders import CASES, PACKAGES, contenders, packages
+from steps.contenders import CASES, contenders, packages
 from steps.first import first_steps
 from steps.floor import Floor
 from steps.measure import Runner, Warm, finite, warm_up
@@ -162,6 +162,7 @@ def main() -> None:
     warnings.simplefilter("ignore")  # of other libraries; they would break the table
     torch.set_num_threads(arguments.threads)
     start = time.perf_counter()
+    print(", ".join(f"{package}: {version}" for package, version in packages().items()))
     results: dict[str, dict[str, Any]] = {}
     for set_name in [arguments.set] if arguments.set else SETS:
         results[set_name] = {}
@@ -173,10 +174,9 @@ def main() -> None:
             results[set_name][name] = row
             print(_line(name, row), flush=True)
             for who, reason in row["left_out"].items():
-                if who not in PACKAGES or reason.startswith("failed"):
-                    print(f"    {who}: {reason}")
-        print()
-    print(f"{(time.perf_counter() - start) / 60:.1f} minutes")
+                if reason.startswith("failed"):
+                    print(f"    {who}: {reason}", flush=True)
+        print(f"{(time.perf_counter() - start) / 60:.1f} minutes\n", flush=True)
     _write(arguments, results)
 
 

@@ -8,9 +8,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from rich.console import Console
 
-from ravine import api
+from ravine import Optimizer, api, optim, rules, screen
 from ravine.cli import main
+from ravine.engines.memory import memory_per_element
+from ravine.optim._listing import described
 
 RECIPE = """
 import torch
@@ -73,12 +77,80 @@ def test_train_says_when_it_diverged(capsys):
     assert "diverged" in capsys.readouterr().out
 
 
-def test_lists(capsys):
+def test_optimizers_as_json(capsys):
     assert main(["optimizers", "--json"]) == 0
     listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert listed["adam"]["defaults"]["beta2"] == 0.999
+    assert list(listed) == list(rules.REGISTRY)
+    adam = listed["adam"]
+    assert adam["title"] == "Adam"
+    assert adam["defaults"] == {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    assert adam["granularity"] == "elementwise"
+    assert adam["source"] == "Kingma & Ba 2015, algorithm 1"
+    assert adam["class"] == "Adam(params)"
+    assert adam["memory"] == {"words": 2, "bytes": 8, "shape": [1000, 1000]}
+    assert all(list(row["engines"]) == ["eager", "compiled", "population"] for row in listed.values())
+    assert "not compiled" in listed["soap"]["engines"]["compiled"]
+    assert "not compiled" not in listed["lamb"]["engines"]["compiled"]
+
+
+STATE_WORDS = {
+    "sgd": 0,
+    "nesterov": 2,  # velocity and θ, beside which the parameter is the probe
+    "amsgrad": 3,
+    "lamb": 2,
+    "adafactor": 2 / 1000,  # a row and a column
+    "shampoo": 4,  # two preconditioners and their roots
+    "soap": 6,  # two moments, two preconditioners and their bases
+}
+
+
+@pytest.mark.parametrize("name", STATE_WORDS)
+def test_memory_for_a_matrix(name):
+    memory = memory_per_element(rules.get(name), (100, 100) if name != "adafactor" else (1000, 1000))
+    assert memory.words == pytest.approx(STATE_WORDS[name], abs=1e-12)
+    assert memory.bytes == pytest.approx(4 * STATE_WORDS[name], abs=1e-12)
+
+
+def test_memory_depends_on_the_shape_of_a_matrix_alone():
+    assert memory_per_element(rules.soap(), (10, 20)).words == 2 + 2 * (100 + 400) / 200
+    assert memory_per_element(rules.adam(), (10, 20)) == memory_per_element(rules.adam())
+
+
+@pytest.mark.parametrize("name", rules.REGISTRY)
+def test_the_class_that_is_named_walks_the_path_of_the_rule(name):
+    """With the rule's defaults where the class has others; in float64, four steps."""
+    named = described(rules.get(name))["class"]
+    paths = []
+    for make in (f'Optimizer(params, "{name}")', named):
+        params = [torch.nn.Parameter(torch.linspace(-1, 2, 12, dtype=torch.float64).view(4, 3))]
+        optimizer = eval(make, {**vars(optim), "Optimizer": Optimizer, "params": params})
+        group = optimizer.param_groups[0]
+        for key, value in rules.get(name).defaults.items():
+            if key in group:
+                group[key] = value
+        for step in range(4):
+            params[0].grad = (params[0].detach() - 0.3) * (1 + step)
+            optimizer.step()
+        paths.append(params[0].detach())
+    torch.testing.assert_close(paths[1], paths[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_optimizers_as_a_table(width, capsys, monkeypatch):
+    monkeypatch.setattr(screen, "_wide_console", lambda: Console(highlight=False, width=width))
     assert main(["optimizers"]) == 0
-    assert "Kingma & Ba 2015, algorithm 1" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[0].split() == ["name", "lr", "granularity", "bytes", "class", "source"]
+    rows = {line.split()[0]: line.split() for line in lines[1 : 1 + len(rules.REGISTRY)]}
+    assert list(rows) == list(rules.REGISTRY)
+    assert rows["soap"][:6] == ["soap", "0.003", "matrix", "24", "SOAP", "Vyas"]
+    assert rows["schedule_free_adamw"][1:4] == ["0.0025", "elementwise", "8"]
+    if width == 200:
+        assert " ".join(rows["adam"]).endswith("Kingma & Ba 2015, algorithm 1")
+
+
+def test_recipes(capsys):
     assert main(["recipes", "--json"]) == 0
     assert {row["name"] for row in json.loads(capsys.readouterr().out)} == {
         "digits-mlp",

@@ -21,13 +21,14 @@ BELOW = {
     "transforms": ["rules", "errors"],
     "engines": ["transforms", "rules", "errors"],
     "optim": ["engines", "transforms", "rules", "errors"],
+    "testing": ["optim", "engines", "transforms", "rules", "errors"],
     "recipes": ["batches", "metrics", "seeds", "errors"],
     "training": ["recipes", "engines", "transforms", "rules", "batches", "seeds", "errors"],
     "comparison": ["training", "recipes", "engines", "transforms", "rules", "errors"],
     "report": ["comparison", "training", "errors"],
     "api": ["environment", "report", "comparison", "training", "recipes", "rules", "errors"],
     "screen": ["comparison", "training"],
-    "cli": ["screen", "api", "report", "recipes", "rules", "errors"],
+    "cli": ["screen", "api", "report", "recipes", "optim", "rules", "errors"],
 }
 FRONTS = {"__init__", "__main__"}
 

@@ -40,7 +40,7 @@ def _in_new_process(
         env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache, "PYTHONPATH": paths},
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
+        check=True,  # what went wrong is on its stderr
     )
     seconds: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from steps.sets import Shape, attach, parameters
 
 TURN_SECONDS = 0.03
 MOST_STEPS = 200  # a turn
-PATIENCE = 4.0
+PATIENCE = 2.0
 """Seconds a contender is measured for; then it takes no further turn. Slow ones take two turns, and
 the whole of the large set is done in minutes."""
 
@@ -137,6 +138,7 @@ def warm_up(make: Make, shapes: list[Shape], grads: list[Tensor], device: str) -
         first_step = time.perf_counter() - start
         clears = params[0].grad is None
         attach(params, grads)
+        gc.collect()  # examples that a kernel was compiled with
         memory.stepped()
         contender.step()
     return Warm(contender, params, clears, first_step, memory.peak() - contender.state_bytes())
@@ -200,5 +202,8 @@ class _CudaMemory:
 
 
 def finite(params: list[Parameter]) -> bool:
-    """Whether all numbers are finite: steps over others would be worth nothing."""
-    return all(bool(param.isfinite().all()) for param in params)
+    """Whether all numbers are finite: steps over others would be worth nothing.
+
+    Sums show it, and read 124M numbers in a tenth of the time of `isfinite`.
+    """
+    return all(math.isfinite(param.sum()) for param in params)

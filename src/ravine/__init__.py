@@ -1,6 +1,6 @@
 """ravine finds the optimizer that trains your model, and tells you why the others don't."""
 
-from ravine import metrics, optim, rules, transforms
+from ravine import metrics, optim, rules, testing, transforms
 from ravine.api import compare, train
 from ravine.comparison.progress import Progress
 from ravine.comparison.records import Verdict
@@ -44,6 +44,7 @@ __all__ = [
     "optim",
     "polyak",
     "rules",
+    "testing",
     "train",
     "transforms",
 ]

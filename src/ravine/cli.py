@@ -141,25 +141,13 @@ def _report(arguments: argparse.Namespace) -> None:
 
 def _optimizers(arguments: argparse.Namespace) -> None:
     from ravine import rules, screen
+    from ravine.optim._listing import described
 
-    found = [rules.get(name) for name in rules.REGISTRY]
+    listed = [described(rules.get(name)) for name in rules.REGISTRY]
     if arguments.json:
-        listed = [
-            {
-                "name": rule.name,
-                "title": rule.title,
-                "defaults": dict(rule.defaults),
-                "granularity": rule.granularity,
-                "source": rule.source,
-            }
-            for rule in found
-        ]
         print(json.dumps(listed, indent=2))
     else:
-        screen.print_table(
-            ("name", "lr", "source"),
-            [(rule.name, f"{rule.defaults['lr']:g}", rule.source) for rule in found],
-        )
+        screen.print_optimizers(listed)
 
 
 def _recipes(arguments: argparse.Namespace) -> None:

@@ -10,8 +10,18 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.integrations.processes import Group
-from tests.integrations.trials import EXACT, STEPS, Spec, alone, batches, build, gap, learn
-from tests.integrations.trials import network, weights
+from tests.integrations.trials import (
+    EXACT,
+    STEPS,
+    Spec,
+    alone,
+    batches,
+    build,
+    gap,
+    learn,
+    network,
+    weights,
+)
 
 ADAMW: Spec = ("torch", "AdamW", {"lr": 0.02})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -91,27 +90,22 @@ def look_back(spec: Spec) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     return seen[0], seen[1], seen[2]
 
 
-def spread(spec: Spec) -> list[tuple[bool, int, int, int]]:
-    """(is sharded as its parameter is, elements here, elements of its memory, of its file) of each
-    entry that has the parameter's shape."""
+def spread(spec: Spec) -> list[tuple[bool, int, int]]:
+    """(whether it is sharded as its parameter is, elements here, elements of the parameter here) of
+    each entry that has the parameter's shape."""
     model = sharded()
     optimizer = build(spec, model.parameters())
     learn(model, optimizer, shares())
-    facts = []
-    for param, entries in optimizer.state.items():
-        for entry in entries.values():
-            if entry.shape == param.shape:
-                alike = isinstance(entry, DTensor) and entry.placements == param.placements
-                local = entry.to_local()
-                facts.append((alike, local.numel(), param.to_local().numel(), written(optimizer)))
-    return facts
-
-
-def written(optimizer: Any) -> int:
-    """Bytes of a checkpoint's states."""
-    buffer = io.BytesIO()
-    torch.save(optimizer.state_dict(), buffer)
-    return len(buffer.getvalue())
+    return [
+        (
+            isinstance(entry, DTensor) and entry.placements == param.placements,
+            entry.to_local().numel(),
+            param.to_local().numel(),
+        )
+        for param, entries in optimizer.state.items()
+        for entry in entries.values()
+        if entry.shape == param.shape
+    ]
 
 
 def save_midway(spec: Spec, folder: Path) -> tuple[list[Tensor], list[Tensor]]:
@@ -181,14 +175,18 @@ def test_nesterov_holds_torchs_points_and_evaluates_its_own(pair: Group) -> None
     assert gap(probes, outputs) > 1e-3
 
 
-@pytest.mark.parametrize("spec", [ADAMW, ("ravine", "AdamW", {}), *OWN[:1], *OWN[3:5]], ids=named)
+@pytest.mark.parametrize(
+    "spec",
+    [("ravine", "AdamW", {}), ("ravine", "LAMB", {}), ("ravine", "MuonAdamW", {})],
+    ids=named,
+)
 def test_a_process_keeps_states_of_its_own_shards_only(pair: Group, spec: Spec) -> None:
     for facts in pair.run(spread, spec):
-        for alike, elements, of_param, _ in facts:
-            assert alike
-            assert elements == of_param
+        assert len(facts) >= 6
+        assert all(alike and elements == of_param for alike, elements, of_param in facts)
 
 
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 @pytest.mark.parametrize(
     "spec",
     [

@@ -141,7 +141,12 @@ def step(
         states: as `init_states` made them.
         hyper: 0-D tensors, as `hyper_tensors` makes them; the rule's totals among them.
     """
-    differentiable_step(rule, params, grads, states, hyper)
+    for param, grad, state in zip(params, grads, states, strict=True):
+        update = rule.update_for(state)
+        new_param, new_state = update(*_seen(rule, param, grad, state), hyper)
+        _write(param, new_param)
+        for name, value in new_state.items():
+            _write(state[name], value)
 
 
 def differentiable_step(
@@ -151,13 +156,17 @@ def differentiable_step(
     states: Sequence[State],
     hyper: Hyper,
 ) -> None:
-    """`step`, through which gradients flow; no parameter is a leaf that requires one."""
+    """`step`, through which gradients flow; no parameter is a leaf that requires one.
+
+    Nothing that they flow back through is written over: the update gets a copy of the parameter, and
+    entries of a state are replaced.
+    """
     for param, grad, state in zip(params, grads, states, strict=True):
         update = rule.update_for(state)
-        new_param, new_state = update(*_seen(rule, param, grad, state), hyper)
+        new_param, new_state = update(*_seen(rule, param.clone(), grad, state), hyper)
         _write(param, new_param)
         for name, value in new_state.items():
-            _write(state[name], value)
+            state[name] = _in_form_of(state[name], value)
 
 
 def _scalar(value: float | Tensor) -> Tensor:
@@ -187,10 +196,16 @@ def _seen(rule: Rule, param: Tensor, grad: Tensor, state: State) -> tuple[Tensor
         _see(rule, param),
         _see(rule, grad),
         {
-            name: _see(rule, entry) if entry.shape == param.shape and param.ndim else entry
+            name: _see(rule, entry) if _is_like(entry, param) else entry
             for name, entry in sorted(state.items())
         },
     )
+
+
+def _is_like(entry: Tensor, param: Tensor) -> bool:
+    """Whether an entry is shown as the parameter is. One of a 0-D parameter looks like a count, and
+    does no harm as one, unless it is complex."""
+    return entry.shape == param.shape and (param.ndim > 0 or entry.is_complex())
 
 
 def _init(rule: Rule, param: Tensor) -> State:
@@ -212,6 +227,13 @@ def _write(place: Tensor, value: Tensor) -> None:
     """Copy, whatever shape or number type the rule saw in its place."""
     real = torch.view_as_real(place) if place.is_complex() else place
     real.copy_(cut_like(value.reshape(real.shape), real))
+
+
+def _in_form_of(place: Tensor, value: Tensor) -> Tensor:
+    """What `_write` would leave in `place`, as a tensor of its own."""
+    if place.is_complex():
+        return torch.view_as_complex(value.reshape(*place.shape, 2)).to(place.dtype)
+    return value.reshape(place.shape).to(place.dtype)
 
 
 def _sum(terms: Tensor) -> Tensor:

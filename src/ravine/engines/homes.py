@@ -8,6 +8,7 @@ from itertools import groupby
 
 import torch
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 from ravine.engines.shards import is_sharded, local
 
@@ -142,8 +143,9 @@ class Packed(Home):
         super().__init__(params, shape)
         self._grads = _Views(self, grads)
         self._block = torch.cat([plain(param).reshape(-1) for param in params]).view(shape)
-        for param, view in zip(self.params, self.cut(self._block), strict=True):
-            param.data = view
+        pieces = torch.split(self._block.view(-1), self._sizes)
+        for param, piece in zip(self.params, pieces, strict=True):
+            param.data = _by_itself(piece).view(param.shape)
         self._places = self._pointers()
 
     def open(self) -> Tensor:
@@ -169,6 +171,15 @@ class Packed(Home):
 
     def _pointers(self) -> list[int]:
         return [param.data_ptr() for param in self.params]
+
+
+def _by_itself(piece: Tensor) -> Tensor:
+    """The same memory as a storage of its own, which keeps the whole alive.
+
+    The storage of a view is the whole: safetensors refuses to save a model of views, and a layer that
+    is saved or copied takes the weights of all others along.
+    """
+    return from_dlpack(piece)
 
 
 class _Views:
@@ -212,8 +223,9 @@ class _Views:
 def movable(param: Tensor) -> bool:
     """Whether a parameter may be moved: nobody else can be using its memory.
 
-    Not so for shards, views of something larger (flattened RNN weights, FSDP), shared memory, and
-    where the memory format would be lost.
+    Not so for shards, views of something larger (flattened RNN weights, FSDP), shared memory, memory
+    that was lent and cannot be resized (another optimizer's block, NumPy's), and where the memory
+    format would be lost.
     """
     storage = param.untyped_storage()
     return (
@@ -221,5 +233,6 @@ def movable(param: Tensor) -> bool:
         and not param.is_complex()
         and param.is_contiguous()
         and storage.nbytes() == param.numel() * param.element_size()
+        and storage.resizable()
         and not (param.device.type == "cpu" and storage.is_shared())
     )

@@ -62,7 +62,8 @@ def matched(
             state[key] = adopt(dict(state.get(key, {})))
             if state[key]:
                 _check_entries(state[key], expected(index, saved, param), reader)
-        renamed = {"param_names": group["param_names"]} if "param_names" in saved else {}
+        both = "param_names" in saved and "param_names" in group
+        renamed = {"param_names": group["param_names"]} if both else {}
         matched_groups.append({**saved, "params": order, **renamed})
     return {**checkpoint, "state": state, "param_groups": matched_groups}
 
