@@ -88,7 +88,9 @@ def test_optimizers_as_json(capsys):
     assert adam["source"] == "Kingma & Ba 2015, algorithm 1"
     assert adam["class"] == "Adam(params)"
     assert adam["memory"] == {"words": 2, "bytes": 8, "shape": [1000, 1000]}
-    assert all(list(row["engines"]) == ["eager", "compiled", "population"] for row in listed.values())
+    assert all(
+        list(row["engines"]) == ["eager", "compiled", "population"] for row in listed.values()
+    )
     assert "not compiled" in listed["soap"]["engines"]["compiled"]
     assert "not compiled" not in listed["lamb"]["engines"]["compiled"]
 
@@ -106,7 +108,9 @@ STATE_WORDS = {
 
 @pytest.mark.parametrize("name", STATE_WORDS)
 def test_memory_for_a_matrix(name):
-    memory = memory_per_element(rules.get(name), (100, 100) if name != "adafactor" else (1000, 1000))
+    memory = memory_per_element(
+        rules.get(name), (100, 100) if name != "adafactor" else (1000, 1000)
+    )
     assert memory.words == pytest.approx(STATE_WORDS[name], abs=1e-12)
     assert memory.bytes == pytest.approx(4 * STATE_WORDS[name], abs=1e-12)
 

@@ -15,6 +15,7 @@ from ravine import rules
 from ravine.engines import compiled, eager
 from ravine.engines.compiled import BlockEngine
 from ravine.engines.kernel import make_kernel
+from ravine.engines.parts import take_apart
 from ravine.rules import Rule
 
 SMALL = [(4, 3), (5,), (4, 3), (2, 2), ()]
@@ -196,7 +197,8 @@ def test_scalars_are_computed_in_float64() -> None:
         return [(1 - hyper[0]) * blocks[0]], [], []
 
     block, rho = torch.ones(5), torch.tensor(1 - 1e-7, dtype=torch.float64)
-    kernel = make_kernel(function, [torch.ones(7)], [], [rho], dynamic=True, compiled=False)
+    parts = take_apart(function, [torch.ones(7)], [], [rho], dynamic=True)
+    kernel = make_kernel(parts, compiled=False)
     scalars = kernel.prologue(rho)
     kernel.body(block, *scalars)
     assert [scalar.dtype for scalar in scalars] == [torch.float32]
@@ -211,7 +213,8 @@ def test_a_block_is_read_before_it_is_overwritten(fast: bool) -> None:
         return [blocks[1], blocks[0], blocks[1]], [counts[0] + 1], [blocks[0].sum()]
 
     examples = [torch.ones(7) for _ in range(3)]
-    kernel = make_kernel(function, examples, [torch.zeros(())], [], dynamic=True, compiled=fast)
+    parts = take_apart(function, examples, [torch.zeros(())], [], dynamic=True)
+    kernel = make_kernel(parts, compiled=fast)
     blocks, count = [torch.full((3,), float(i)) for i in (1, 2, 3)], torch.zeros(())
     (total,) = kernel.body(*blocks, *kernel.prologue(count))
     assert [int(block[0]) for block in blocks] == [2, 1, 2]

@@ -14,6 +14,7 @@ from ravine import rules
 from ravine.engines import eager
 from ravine.engines.compiled import BlockEngine
 from ravine.engines.eager import EagerEngine
+from ravine.engines.native import NativeEngine
 from ravine.engines.population import PopulationEngine
 from ravine.rules import Rule
 from ravine.transforms import accumulate, at_probe, chain, clip_adaptive, clip_norm, decoupled
@@ -106,7 +107,15 @@ def blocks(compiled: bool) -> Callable[[Rule, Any], BlockEngine]:
 
 
 eagerly = walk_engine(EagerEngine)
+def native(rule: Rule, problem: Problem) -> Paths:
+    """Elementwise rules whose steps are all alike must be within what is written in C++."""
+    if rule.granularity != "elementwise" or rule.choose is not None:
+        pytest.skip("only for one elementwise function; other rules are refused")
+    return walk_engine(NativeEngine)(rule, problem)
+
+
 ENGINES = {
+    "native": native,
     "blocks": walk_engine(blocks(False)),
     "compiled blocks": walk_engine(blocks(True)),
     "population": walk_population(False),
@@ -136,8 +145,9 @@ def test_one_path_in_float64(name: str, engine: str) -> None:
     assert difference(ENGINES[engine](RULES[name], problem), reference) <= 1e-10
 
 
+@pytest.mark.parametrize("engine", ["compiled blocks", "native"])
 @pytest.mark.parametrize("name", RULES)
-def test_compiled_float32_is_eager_float32(name: str) -> None:
+def test_compiled_float32_is_eager_float32(name: str, engine: str) -> None:
     problem = Problem(torch.float32)
     reference = eagerly(RULES[name], problem)
-    assert difference(ENGINES["compiled blocks"](RULES[name], problem), reference) <= 1e-5
+    assert difference(ENGINES[engine](RULES[name], problem), reference) <= 1e-5

@@ -35,7 +35,7 @@ TWINS: list[tuple[str, dict[str, Any]]] = [
     ("Adadelta", {}),
     ("Adadelta", {"lr": 0.5, "rho": 0.8, "weight_decay": 0.1}),
     ("Adafactor", {}),
-    ("Adafactor", {"lr": 0.3, "beta2_decay": -0.5, "eps": (1e-3, 0.1), "weight_decay": 0.1}),
+    ("Adafactor", {"lr": 0.3, "beta2_decay": -0.5, "eps": (0.9, 0.1), "weight_decay": 0.1}),
     ("Adam", {}),
     ("Adam", {"lr": 0.02, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
     ("Adam", {"amsgrad": True}),

@@ -49,9 +49,32 @@ IDLE = {
 }
 
 
-WITHOUT = {"accumulated nesterov": ["accumulation"]}  # it accumulates already
+COMPILING = ("compiled", "recompilation", "checkpoint")
+"""Promises for which an elementwise rule is compiled, which takes more than a second."""
+
+VARIANTS = (
+    "adadelta",
+    "adamax",
+    "amsgrad",
+    "delta_bar_delta",
+    "heavy_ball",
+    "momentum",
+    "nadam",
+    "nesterov_buffer",
+    "radam",
+    "rmsprop_inside",
+    "rmsprop_momentum",
+    "schedule_free_sgd",
+    "sign_sgd",
+    "signum",
+)
+"""Rules that are compiled in tests/engines/test_table.py alone: others of their kind are here."""
+
+WITHOUT = {
+    **dict.fromkeys(VARIANTS, COMPILING),
+    "accumulated nesterov": ["accumulation"],  # it accumulates already
+}
 KNOWN = {
-    "clipped adam with decay": "a scalar's state is taken for counts, and loaded into another block",
     "lion, each clipped": "torch 2.13's C++ backend fails on it: KeyError in outer loop fusion",
 }
 

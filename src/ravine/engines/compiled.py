@@ -10,9 +10,12 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from ravine.engines.blocks import Arenas, Block, make_blocks, publish
-from ravine.engines.kernel import Blocks, Kernel, Results, make_kernel
+from ravine.engines.functions import Names, summing, updating
+from ravine.engines.kernel import Kernel, make_kernel
+from ravine.engines.parts import Function, take_apart
 from ravine.engines.shards import summed
 from ravine.rules import Granularity, Hyper, Rule, State, at_param
 from ravine.rules._rule import Summand, Update
@@ -69,11 +72,11 @@ class BlockEngine:
             params, grads: as for `step`.
             hyper: 0-D tensors, the totals that come before this one among them.
         """
-        self._arrange(params)
+        self.arrange(params)
         summand, parts = self.rule.totals[name], []
         for turns in self._rounds:
             first = turns[0][0]
-            kernel = self._kernel(summand, _summing, first, hyper)
+            kernel = self._kernel(summand, summing, first, hyper)
             scalars = kernel.prologue(*first.counts.values(), *hyper.values())
             for block, places in turns:
                 weights = block.home.open()
@@ -91,16 +94,17 @@ class BlockEngine:
             grads: their gradients, dense.
             hyper: 0-D tensors, the rule's totals among them.
         """
-        self._arrange(params)
+        self.arrange(params)
         for turns in self._rounds:
             first = turns[0][0]
-            kernel = self._kernel(self.rule.update_for(first.counts), _updating, first, hyper)
+            kernel = self._kernel(self.rule.update_for(first.counts), updating, first, hyper)
             scalars = kernel.prologue(*first.counts.values(), *hyper.values())
             for block, places in turns:
                 weights = block.home.open()
                 gradient = block.home.gradients([grads[i] for i in places])
                 kernel.body(weights, gradient, *block.state.values(), *scalars)
                 block.home.close()
+        increment_version(params)  # so that autograd notices, as it does with torch's operators
 
     def release(self) -> None:
         """Give every parameter memory of its own again; states stay in the store."""
@@ -108,7 +112,7 @@ class BlockEngine:
             block.home.release()
         self._blocks, self._params, self._rounds = [], [], []
 
-    def _arrange(self, params: Sequence[Tensor]) -> None:
+    def arrange(self, params: Sequence[Tensor]) -> None:
         """See to it that the blocks are cut for these parameters; quick if they are already."""
         same = len(params) == len(self._params) and all(map(is_, params, self._params))
         if same and all(block.home.intact() for block in self._blocks):
@@ -154,77 +158,30 @@ class BlockEngine:
                 publish(self.rule, self._blocks[index], self._store)
 
     def _kernel(
-        self, function: Update | Summand, make: _Maker, block: Block, hyper: Hyper
+        self, function: Any, make: Callable[..., Function], block: Block, hyper: Hyper
     ) -> Kernel:
         """The kernel of a function for blocks like this one; kernels are shared by all engines."""
         kernels = _KERNELS.setdefault(function, {})
-        key = (self.rule.granularity, block.kind, tuple(hyper), self._compiled)
+        granularity = self.rule.granularity
+        key = (granularity, block.kind, tuple(hyper), self._compiled)
         if key not in kernels:
-            kernels[key] = make_kernel(
-                make(function, self.rule.granularity, block, tuple(hyper)),
-                _examples(self.rule.granularity, block),
-                list(block.counts.values()),
+            parts = take_apart(
+                make(
+                    function,
+                    granularity,
+                    Names(tuple(block.state), tuple(block.counts), tuple(hyper)),
+                ),
+                _examples(granularity, block),
+                [count.clone() for count in block.counts.values()],
                 list(hyper.values()),
-                dynamic=self.rule.granularity != "matrix",
-                compiled=self._compiled,
+                dynamic=granularity != "matrix",
             )
+            kernels[key] = make_kernel(parts, compiled=self._compiled)
         return kernels[key]
 
 
 _Turn = tuple[Block, list[int]]
 """A block, and the places of its parameters in the list that a step was given."""
-
-_Maker = Callable[
-    [Any, Granularity, Block, tuple[str, ...]], Callable[[Blocks, Blocks, Blocks], Results]
-]
-
-
-def _updating(
-    update: Update, granularity: Granularity, block: Block, names: tuple[str, ...]
-) -> Callable[[Blocks, Blocks, Blocks], Results]:
-    """An update as a function of blocks, counts and hyperparameters."""
-    entries, counted = tuple(block.state), tuple(block.counts)
-
-    def function(blocks: Blocks, counts: Blocks, hyper: Blocks) -> Results:
-        known = dict(zip(counted, counts, strict=True))
-        settings = dict(zip(names, hyper, strict=True))
-
-        def one(param: Tensor, grad: Tensor, state: State) -> tuple[list[Tensor], list[Tensor]]:
-            param, new = update(param, grad, {**state, **known}, settings)
-            return [param, *(new[name] for name in entries)], [new[name] for name in counted]
-
-        if granularity == "matrix":
-            one = torch.vmap(one, out_dims=(0, None))  # type: ignore[arg-type]
-        param, grad, *state = blocks
-        (new_param, *new_state), new_counts = one(
-            param, grad, dict(zip(entries, state, strict=True))
-        )
-        return [new_param, None, *new_state], new_counts, []
-
-    return function
-
-
-def _summing(
-    summand: Summand, granularity: Granularity, block: Block, names: tuple[str, ...]
-) -> Callable[[Blocks, Blocks, Blocks], Results]:
-    """A summand as a function of blocks, counts and hyperparameters, and its sum as the result."""
-    entries, counted = tuple(block.state), tuple(block.counts)
-
-    def function(blocks: Blocks, counts: Blocks, hyper: Blocks) -> Results:
-        known = dict(zip(counted, counts, strict=True))
-        settings = dict(zip(names, hyper, strict=True))
-
-        def one(param: Tensor, grad: Tensor, state: State) -> Tensor:
-            return summand(param, grad, {**state, **known}, settings)
-
-        if granularity == "matrix":
-            one = torch.vmap(one)
-        param, grad, *state = blocks
-        terms = one(param, grad, dict(zip(entries, state, strict=True)))
-        wide = torch.promote_types(terms.dtype, torch.float32)
-        return [None] * len(blocks), counts, [terms.sum(dtype=wide)]
-
-    return function
 
 
 def _examples(granularity: Granularity, block: Block) -> list[Tensor]:

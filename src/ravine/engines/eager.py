@@ -38,6 +38,9 @@ class EagerEngine:
         """One step, in place; arguments as for `BlockEngine.step`."""
         self._step(self.rule, params, grads, self._states(params), hyper)
 
+    def arrange(self, params: Sequence[Tensor]) -> None:
+        """Nothing to do: any parameters will do."""
+
     def release(self) -> None:
         """Nothing to do: parameters and states are where they were."""
 

@@ -195,7 +195,7 @@ class _Rules(dict[str, Rule]):
             if name not in REGISTRY or _named(name) is not rule:
                 raise SettingError(
                     f"an optimizer of the rule {name!r} cannot be pickled, only one whose rules came "
-                    "by name, such as \"adamw\": save its state_dict() instead."
+                    'by name, such as "adamw": save its state_dict() instead.'
                 )
         return _by_name, (list(self),)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,10 @@ from torch.optim.optimizer import ParamsT
 
 from ravine.engines import eager
 from ravine.engines.compiled import BlockEngine
+from ravine.engines.cpp import UnsupportedError
 from ravine.engines.eager import EagerEngine, entry_names
+from ravine.engines.library import CompilerError
+from ravine.engines.native import NativeEngine, can_step
 from ravine.engines.shards import is_sharded
 from ravine.errors import InputError, ParameterError
 from ravine.optim._checkpoints import detached_from_blocks, matched
@@ -177,23 +181,25 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
 
     def _step(self) -> None:
         self._look_for_new_states()
-        tasks = [self._task(index, group) for index, group in enumerate(self.param_groups)]
-        tasks = [task for task in tasks if task.params]
-        for task in tasks:
-            check_dense(task.grads)
+        moving = [_moving(group["params"]) for group in self.param_groups]
+        for _, grads in moving:
+            check_dense(grads)
+        tasks = [self._task(i, *pair) for i, pair in enumerate(moving) if pair[0]]
         self._sum_up(tasks)
         for task in tasks:
             task.unit.engine.step(task.params, task.grads, task.hyper)
         self._states = list(map(id, self.state.values()))
 
-    def _task(self, index: int, group: Group) -> _Task:
+    def _task(self, index: int, params: list[Tensor], grads: list[Tensor]) -> _Task:
         """What one group has to do at this step."""
-        params = group["params"]
-        grads = [param.grad for param in params]
-        if type(None) in map(type, grads):
-            params = [param for param, grad in zip(params, grads, strict=True) if grad is not None]
-            grads = [grad for grad in grads if grad is not None]
+        group = self.param_groups[index]
         unit = self._unit(index, group)
+        try:
+            unit.engine.arrange(params)
+        except UnsupportedError:  # the model was converted: another engine takes over
+            unit.engine.release()
+            unit = self._units[index] = self._new_unit(unit.rule, group)
+            unit.engine.arrange(params)
         return _Task(unit, params, grads, dict(unit.settings.of(group)))
 
     def _sum_up(self, tasks: list[_Task]) -> None:
@@ -226,6 +232,9 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         by_parameter = self.engine == "eager" or differentiable
         if by_parameter or (sharded and rule.granularity != "elementwise"):
             return _Unit(rule, EagerEngine(rule, self.state, differentiable), settings)
+        if can_step(params, self.state):
+            with suppress(UnsupportedError, CompilerError):
+                return _Unit(rule, NativeEngine(rule, self.state), settings)
         large = sum(param.numel() for param in params) >= COMPILING_PAYS
         compiled = self.engine == "compiled" or large or any(param.is_cuda for param in params)
         engine = BlockEngine(rule, self.state, compiled=compiled, counts_on_device=on_device)
@@ -270,12 +279,21 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
                     entries[name] = torch.tensor(float(value), dtype=torch.float32)
 
 
+def _moving(params: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """The parameters that have a gradient, and their gradients."""
+    grads = [param.grad for param in params]
+    if type(None) not in map(type, grads):
+        return params, grads  # type: ignore[return-value]
+    there = [(param, grad) for param, grad in zip(params, grads, strict=True) if grad is not None]
+    return [param for param, _ in there], [grad for _, grad in there]
+
+
 @dataclass(frozen=True)
 class _Unit:
     """What steps one group."""
 
     rule: Rule
-    engine: BlockEngine | EagerEngine
+    engine: BlockEngine | EagerEngine | NativeEngine
     settings: Settings
 
 

@@ -36,7 +36,7 @@ CLASSES: Mapping[str, str] = {
     "adafactor": "Adafactor(params)",
     "muon": "MuonAdamW(params)",
     "shampoo": "Shampoo(params)",
-    "soap": "SOAP(params)",
+    "soap": "SOAP(params, weight_decay=0)",
 }
 """The class in `ravine.optim` that runs a rule, by the rule's name. `ravine.Optimizer` runs any."""
 

@@ -20,7 +20,6 @@ FROM_ZERO = Range("a finite number >= 0", lambda x: 0 <= x < math.inf)
 FINITE = Range("a finite number", lambda x: -math.inf < x < math.inf)
 ABOVE_ZERO = Range("a finite number > 0", lambda x: 0 < x < math.inf)
 UP_TO_ZERO = Range("a finite number <= 0", lambda x: -math.inf < x <= 0)
-FROM_ONE = Range("a finite number >= 1", lambda x: 1 <= x < math.inf)
 ABOVE_ONE = Range("a finite number > 1", lambda x: 1 < x < math.inf)
 DECAY = Range("in [0, 1)", lambda x: 0 <= x < 1)
 SHARE = Range("in [0, 1]", lambda x: 0 <= x <= 1)
@@ -38,7 +37,7 @@ RANGES: Mapping[str, Range] = {
     "beta2_decay": UP_TO_ZERO,
     "clipping": FROM_ZERO,
     "clipping_eps": FROM_ZERO,
-    "d": FROM_ONE,
+    "d": ABOVE_ZERO,
     "dampening": FINITE,
     "eps": FROM_ZERO,
     "eps1": FROM_ZERO,

@@ -20,7 +20,8 @@ class SAM(torch.optim.Optimizer):
 
         e = ρ g / (‖g‖ + 10⁻¹²)                 ‖g‖ over all parameters
         e = ρ θ²⊙g / (‖|θ|⊙g‖ + 10⁻¹²)          if adaptive
-        g ← ∇J(θ + e)                           then the base optimizer's step, from θ
+        g ← ∇J(θ + e)                           θ - e in groups that maximize
+        θ ← the base optimizer's step with this gradient, from θ
 
     Every step takes two gradients, so `step` needs a closure. Layers that count what they see (the
     running statistics of batch norm) see both. Groups, state and checkpoints are those of the base
@@ -134,8 +135,10 @@ class SAM(torch.optim.Optimizer):
         if not norms:
             return
         norm = torch.linalg.vector_norm(torch.stack([n.to(norms[0].device) for n in norms]))
+        falling = {id(p) for g in self.param_groups if g.get("maximize") for p in g["params"]}
         for param in params:
-            scale = self.rho / (norm.to(param.device) + 1e-12)
+            rho = -self.rho if id(param) in falling else self.rho
+            scale = rho / (norm.to(param.device) + 1e-12)
             param.add_((self._scaled(param, 2) * scale).to(param.dtype))
 
     def _scaled(self, param: Tensor, power: int) -> Tensor:

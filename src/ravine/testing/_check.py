@@ -69,7 +69,7 @@ def check_rule(
     |---|---|
     | reference | walks the path of a NumPy loop, if one is given |
     | state | remembers entries of the parameter's shape and 0-D counts, or what a matrix rule likes |
-    | dtypes | keeps dtypes and shapes, in float64, float32 and bfloat16 |
+    | dtypes | keeps dtypes and shapes, and stays finite, in float64, float32 and bfloat16 |
     | purity | changes nothing that it is given, and repeats itself |
     | graph | looks at no value: no `float(...)`, no `if` on a tensor |
     | choice | chooses among a few fixed updates by counts alone, if it chooses |

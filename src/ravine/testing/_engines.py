@@ -338,11 +338,12 @@ def _compilations() -> Mapping[str, int]:
     from torch._dynamo.utils import counters
     from torch._inductor import metrics
 
-    from ravine.engines.compiled import _KERNELS
+    from ravine.engines import compiled, native
 
+    caches = (compiled._KERNELS, native._KERNELS)
     counted = {f"{kind}.{name}": n for kind, names in counters.items() for name, n in names.items()}
     own = {
-        "kernels": sum(map(len, _KERNELS.values())),
+        "kernels": sum(len(kernels) for cache in caches for kernels in cache.values()),
         "inductor": metrics.generated_kernel_count,
     }
     return {**counted, **own}

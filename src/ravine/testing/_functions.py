@@ -98,7 +98,7 @@ def check_state(rule: Rule, shape: Shape = (4, 3)) -> None:
 
 
 def check_dtypes(rule: Rule, shape: Shape = (4, 3)) -> None:
-    """Dtypes and shapes are kept, in float64, float32 and bfloat16.
+    """Dtypes and shapes are kept, and numbers finite, in float64, float32 and bfloat16.
 
     Of the parameter, the probe, the output and every entry of the state, for parameters of this
     shape, vectors, scalars and empty ones, where the rule takes them. A 0-D entry has at least
@@ -303,7 +303,7 @@ def _check_counts(rule: Rule, shape: Shape) -> None:
 
 def _check_dtypes_of(rule: Rule, shape: Shape, dtype: torch.dtype) -> None:
     first = None
-    for _, param, _, state, hyper in steps_of(rule, shape, dtype):
+    for _, param, _, state, hyper in steps_of(rule, shape, dtype, steps=STEPS // 2):
         first = first or state
         points = {
             "the parameter": param,
@@ -312,6 +312,7 @@ def _check_dtypes_of(rule: Rule, shape: Shape, dtype: torch.dtype) -> None:
         }
         for name, point in points.items():
             _check_like(name, point, dtype, shape)
+            _check_finite(name, point)
         for name, entry in state.items():
             _check_like(f"the entry {name!r}", entry, first[name].dtype, first[name].shape)
             narrow = entry.ndim == 0 and entry.is_floating_point() and entry.itemsize < 4
@@ -339,6 +340,16 @@ def _check_like(name: str, tensor: Tensor, dtype: torch.dtype, shape: Shape) -> 
             f"{name} went from shape {list(shape)} to {list(tensor.shape)}",
             "shapes that are kept",
             "look for a reduction without keepdim=True, or a broadcast.",
+        )
+
+
+def _check_finite(name: str, point: Tensor) -> None:
+    if not point.isfinite().all():
+        raise broken(
+            "dtypes",
+            f"{name} of {point.dtype} is not finite after a few steps on a parabola",
+            "finite numbers in every dtype",
+            "look for a division by what rounds to 0, and for an ε that does: bfloat16 has 8 digits.",
         )
 
 

@@ -1,0 +1,75 @@
+"""C++ source -> functions that can be called; compiled once a machine."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
+"""Exact arithmetic but for fused multiply-adds. The last two let roots and selections be vectorized:
+nobody reads errno or the processor's exception flags."""
+
+FAST = ("-march=native", "-fopenmp")
+"""Flags that some compilers do not have."""
+
+
+class CompilerError(Exception):
+    """There is no C++ compiler, or it refuses the source."""
+
+
+@cache
+def load(code: str) -> ctypes.CDLL:
+    """The code compiled, from the cache of kernels if it has been before.
+
+    Raises:
+        CompilerError: there is no C++ compiler, or it refuses the code.
+    """
+    compiler = _compiler()
+    key = hashlib.sha256("\0".join([code, compiler, *FLAGS, *FAST, _processor()]).encode())
+    path = _cache_folder() / f"{key.hexdigest()[:32]}.so"
+    if not path.exists():
+        _compile(code, compiler, path)
+    return ctypes.CDLL(str(path))
+
+
+def _compiler() -> str:
+    for name in (os.environ.get("CXX"), "g++", "clang++", "c++"):
+        if name and (found := shutil.which(name)):
+            return found
+    raise CompilerError("no C++ compiler found")
+
+
+def _compile(code: str, compiler: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        source_file, built = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
+        source_file.write_text(code)
+        for flags in ((*FLAGS, *FAST), FLAGS):
+            command = [compiler, *flags, str(source_file), "-o", str(built)]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode == 0:
+                built.replace(path)  # at once: other processes may compile the same
+                return
+    raise CompilerError(f"{compiler} refused the kernel: {done.stderr.strip()[:500]}")
+
+
+def _cache_folder() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "ravine" / "kernels"
+
+
+@cache
+def _processor() -> str:
+    """What -march=native depends on: a home folder may be shared by different machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        return f"{platform.machine()} {platform.processor()}"
