@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ravine.engines.eager import count_names
 from ravine.engines.homes import Arena, Gathered, Home, InPlace, Packed, is_plain, movable, plain
 from ravine.engines.shards import is_sharded, layout, spread_like
 from ravine.rules import Granularity, Rule, State
@@ -71,7 +72,7 @@ def make_blocks(
     together: dict[Any, list[Tensor]] = {}
     for index, param in enumerate(params):
         lonely = index if param.numel() >= SMALL or index in twice else None
-        key = (_kind(rule, param), _remembered(store.get(param, {})), lonely)
+        key = (_kind(rule, param), _remembered(rule, param, store.get(param, {})), lonely)
         together.setdefault(key, []).append(param)
     counts: dict[Any, State] = {}
     blocks = []
@@ -161,10 +162,11 @@ def _kind(rule: Rule, param: Tensor) -> Any:
     )
 
 
-def _remembered(state: State) -> Any:
+def _remembered(rule: Rule, param: Tensor, state: State) -> Any:
     """What states of one block have in common: their names and dtypes, and the values of counts."""
+    counts = count_names(rule, param)
     return tuple(
-        (name, entry.dtype, float(entry) if entry.ndim == 0 else None)
+        (name, entry.dtype, float(entry) if name in counts else None)
         for name, entry in sorted(state.items())
     )
 

@@ -60,13 +60,23 @@ def complete(rule: Rule, param: Tensor, store: MutableMapping[Tensor, State]) ->
 
 def entry_names(rule: Rule, param: Tensor) -> frozenset[str]:
     """What a rule remembers of a parameter, by name."""
+    return frozenset(_axes(rule, param))
+
+
+def count_names(rule: Rule, param: Tensor) -> frozenset[str]:
+    """What of it are counts. (Other entries of a scalar parameter are 0-D, too.)"""
+    return frozenset(name for name, axes in _axes(rule, param).items() if axes == 0)
+
+
+def _axes(rule: Rule, param: Tensor) -> Mapping[str, int]:
     outline = torch.empty(param.shape, dtype=param.dtype, device="meta")  # gathers no shards
-    return _entry_names(rule, _see(rule, outline).shape, param.dtype.to_real())
+    return _axes_of_entries(rule, _see(rule, outline).shape, param.dtype.to_real())
 
 
 @cache
-def _entry_names(rule: Rule, shape: torch.Size, dtype: torch.dtype) -> frozenset[str]:
-    return frozenset(rule.init(torch.empty(shape, dtype=dtype, device="meta")))
+def _axes_of_entries(rule: Rule, shape: torch.Size, dtype: torch.dtype) -> Mapping[str, int]:
+    state = rule.init(torch.empty(shape, dtype=dtype, device="meta"))
+    return {name: entry.ndim for name, entry in state.items()}
 
 
 def hyper_tensors(values: Mapping[str, float | Tensor]) -> dict[str, Tensor]:

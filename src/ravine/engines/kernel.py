@@ -7,6 +7,7 @@ the parameter.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -87,7 +88,18 @@ def body_of(parts: Parts) -> GraphModule:
 
 
 def _compiled(graph: GraphModule) -> Function:
-    return lower(graph, [n.meta["val"] for n in graph.graph.nodes if n.op == "placeholder"])
+    """The graph compiled, or as it is where inductor fails on it: a step is worth more than speed."""
+    inputs = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"]
+    try:
+        return lower(graph, inputs)
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        warnings.warn(
+            f"an update runs uncompiled, because inductor failed on it: {first[:120]}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return graph
 
 
 def _entrance(graph: Graph, node: Node, dtype: torch.dtype) -> Node:
