@@ -37,7 +37,8 @@ class Twins:
     def step(self, moving: Sequence[int] | None = None) -> None:
         moving = range(len(self.params)) if moving is None else moving
         grads = {i: self._draw(self.params[i]) for i in moving}
-        self.engine.step([self.params[i] for i in moving], list(grads.values()), self.hyper)
+        self.engine.arrange([self.params[i] for i in moving])
+        self.engine.step(list(grads.values()), self.hyper)
         parts = ([self.reference[i] for i in moving], list(grads.values()))
         eager.step(self.rule, *parts, [self.states[i] for i in moving], self.hyper)
 
@@ -142,7 +143,8 @@ def test_parameters_at_one_place_are_stepped_one_after_the_other() -> None:
     assert first.data_ptr() == second.data_ptr()
     engine = BlockEngine(rules.sgd(), defaultdict(dict), compiled=False)
     ones = torch.ones(3, dtype=torch.float64)
-    engine.step([first, second], [ones, ones], eager.hyper_tensors({"lr": 0.5}))
+    engine.arrange([first, second])
+    engine.step([ones, ones], eager.hyper_tensors({"lr": 0.5}))
     assert torch.equal(data, -ones)
 
 

@@ -64,9 +64,10 @@ def walk_engine(make: Callable[[Rule, Any], Any]) -> Callable[[Rule, Problem], P
         for step in range(STEPS):
             grads = problem.gradients(params, step)
             known = dict(hyper)
+            engine.arrange(params)
             for name in rule.totals:
-                known[name] = engine.total(name, params, grads, known)
-            engine.step(params, grads, known)
+                known[name] = engine.total(name, grads, known)
+            engine.step(grads, known)
             path.append([param.detach().clone() for param in params])
         return path
 
@@ -107,6 +108,8 @@ def blocks(compiled: bool) -> Callable[[Rule, Any], BlockEngine]:
 
 
 eagerly = walk_engine(EagerEngine)
+
+
 def native(rule: Rule, problem: Problem) -> Paths:
     """Elementwise rules whose steps are all alike must be within what is written in C++."""
     if rule.granularity != "elementwise" or rule.choose is not None:

@@ -45,7 +45,10 @@ def difference(a: Tensor, b: Tensor) -> float:
 
 @pytest.mark.parametrize(
     ("model", "names"),
-    [(mlp, sorted(RULES.keys() - {"soap"})), (noisy, ["sgd", "nesterov", "rmsprop_inside", "adadelta"])],
+    [
+        (mlp, sorted(RULES.keys() - {"soap"})),
+        (noisy, ["sgd", "nesterov", "rmsprop_inside", "adadelta"]),
+    ],
     ids=["mlp", "batch-norm-and-dropout"],
 )
 @pytest.mark.parametrize("compiled", [False, True], ids=["uncompiled", "compiled"])

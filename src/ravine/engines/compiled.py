@@ -62,17 +62,14 @@ class BlockEngine:
         self._rounds: list[list[_Turn]] = []
 
     @torch.no_grad()
-    def total(
-        self, name: str, params: Sequence[Tensor], grads: Sequence[Tensor], hyper: Hyper
-    ) -> Tensor:
-        """One of the rule's sums, over these parameters, 0-D.
+    def total(self, name: str, grads: Sequence[Tensor], hyper: Hyper) -> Tensor:
+        """One of the rule's sums, over the parameters that take the step, 0-D.
 
         Args:
             name: one of `rule.totals`.
-            params, grads: as for `step`.
+            grads: as for `step`.
             hyper: 0-D tensors, the totals that come before this one among them.
         """
-        self.arrange(params)
         summand, parts = self.rule.totals[name], []
         for turns in self._rounds:
             first = turns[0][0]
@@ -86,15 +83,13 @@ class BlockEngine:
         return torch.stack([part.to(hyper["lr"].device) for part in parts]).sum()
 
     @torch.no_grad()
-    def step(self, params: Sequence[Tensor], grads: Sequence[Tensor], hyper: Hyper) -> None:
+    def step(self, grads: Sequence[Tensor], hyper: Hyper) -> None:
         """One step, in place.
 
         Args:
-            params: the parameters that take it.
-            grads: their gradients, dense.
+            grads: dense gradients of the parameters that were arranged, in their order.
             hyper: 0-D tensors, the rule's totals among them.
         """
-        self.arrange(params)
         for turns in self._rounds:
             first = turns[0][0]
             kernel = self._kernel(self.rule.update_for(first.counts), updating, first, hyper)
@@ -104,7 +99,9 @@ class BlockEngine:
                 gradient = block.home.gradients([grads[i] for i in places])
                 kernel.body(weights, gradient, *block.state.values(), *scalars)
                 block.home.close()
-        increment_version(params)  # so that autograd notices, as it does with torch's operators
+        increment_version(
+            self._params
+        )  # so that autograd notices, as it does with torch's operators
 
     def release(self) -> None:
         """Give every parameter memory of its own again; states stay in the store."""
@@ -113,7 +110,7 @@ class BlockEngine:
         self._blocks, self._params, self._rounds = [], [], []
 
     def arrange(self, params: Sequence[Tensor]) -> None:
-        """See to it that the blocks are cut for these parameters; quick if they are already."""
+        """Say which parameters take the next step; quick if they are those of the last one."""
         same = len(params) == len(self._params) and all(map(is_, params, self._params))
         if same and all(block.home.intact() for block in self._blocks):
             return

@@ -26,26 +26,26 @@ class EagerEngine:
     ):
         self.rule = rule
         self._store = store
+        self._params: list[Tensor] = []
         self._step = differentiable_step if differentiable else step
 
-    def total(
-        self, name: str, params: Sequence[Tensor], grads: Sequence[Tensor], hyper: Hyper
-    ) -> Tensor:
-        """One of the rule's sums; arguments as for `BlockEngine.total`."""
-        return total(name, self.rule, params, grads, self._states(params), hyper)
-
-    def step(self, params: Sequence[Tensor], grads: Sequence[Tensor], hyper: Hyper) -> None:
-        """One step, in place; arguments as for `BlockEngine.step`."""
-        self._step(self.rule, params, grads, self._states(params), hyper)
-
     def arrange(self, params: Sequence[Tensor]) -> None:
-        """Nothing to do: any parameters will do."""
+        """Say which parameters take the next step."""
+        self._params = list(params)
+
+    def total(self, name: str, grads: Sequence[Tensor], hyper: Hyper) -> Tensor:
+        """One of the rule's sums; arguments as for `BlockEngine.total`."""
+        return total(name, self.rule, self._params, grads, self._states(), hyper)
+
+    def step(self, grads: Sequence[Tensor], hyper: Hyper) -> None:
+        """One step, in place; arguments as for `BlockEngine.step`."""
+        self._step(self.rule, self._params, grads, self._states(), hyper)
 
     def release(self) -> None:
         """Nothing to do: parameters and states are where they were."""
 
-    def _states(self, params: Sequence[Tensor]) -> list[State]:
-        return [complete(self.rule, param, self._store) for param in params]
+    def _states(self) -> list[State]:
+        return [complete(self.rule, param, self._store) for param in self._params]
 
 
 def complete(rule: Rule, param: Tensor, store: MutableMapping[Tensor, State]) -> State:

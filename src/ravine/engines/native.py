@@ -62,32 +62,30 @@ class NativeEngine:
         hyper = (*rule.defaults, *rule.totals)
         self._kernel(rule.update, updating, torch.float32, counts, hyper)  # raises now or never
 
-    def total(
-        self, name: str, params: Sequence[Tensor], grads: Sequence[Tensor], hyper: Hyper
-    ) -> Tensor:
+    def total(self, name: str, grads: Sequence[Tensor], hyper: Hyper) -> Tensor:
         """One of the rule's sums; arguments as for `BlockEngine.total`."""
-        self.arrange(params)
         total, summand = 0.0, self.rule.totals[name]
         for listing in self._listings:
             kernel = self._kernel(summand, terms, listing.dtype, listing.counts, tuple(hyper))
             total += listing.run(kernel, grads, hyper)
         return torch.tensor(total, dtype=torch.float64)
 
-    def step(self, params: Sequence[Tensor], grads: Sequence[Tensor], hyper: Hyper) -> None:
+    def step(self, grads: Sequence[Tensor], hyper: Hyper) -> None:
         """One step, in place; arguments as for `BlockEngine.step`."""
-        self.arrange(params)
         for listing in self._listings:
             names = tuple(hyper)
             kernel = self._kernel(self.rule.update, updating, listing.dtype, listing.counts, names)
             listing.run(kernel, grads, hyper)
-        increment_version(params)  # so that autograd notices, as it does with torch's operators
+        increment_version(
+            self._params
+        )  # so that autograd notices, as it does with torch's operators
 
     def release(self) -> None:
         """Forget where parameters and states are; they stay there."""
         self._params, self._listings = [], []
 
     def arrange(self, params: Sequence[Tensor]) -> None:
-        """List the parameters by dtype and counts; quick if they are listed already.
+        """Say which parameters take the next step; quick if they are those of the last one.
 
         Raises:
             UnsupportedError: they are no longer what native kernels can work on.

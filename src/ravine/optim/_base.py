@@ -187,7 +187,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         tasks = [self._task(i, *pair) for i, pair in enumerate(moving) if pair[0]]
         self._sum_up(tasks)
         for task in tasks:
-            task.unit.engine.step(task.params, task.grads, task.hyper)
+            task.unit.engine.step(task.grads, task.hyper)
         self._states = list(map(id, self.state.values()))
 
     def _task(self, index: int, params: list[Tensor], grads: list[Tensor]) -> _Task:
@@ -206,7 +206,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         """Add the totals that rules ask for to their hyperparameters: sums over all groups."""
         for name in dict.fromkeys(name for task in tasks for name in task.unit.rule.totals):
             asking = [task for task in tasks if name in task.unit.rule.totals]
-            parts = [t.unit.engine.total(name, t.params, t.grads, t.hyper) for t in asking]
+            parts = [t.unit.engine.total(name, t.grads, t.hyper) for t in asking]
             total = torch.stack([part.to(parts[0].device) for part in parts]).sum()
             for task in asking:
                 task.hyper[name] = total.to(task.hyper["lr"].device)

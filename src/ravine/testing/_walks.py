@@ -152,9 +152,10 @@ def walk_engine(make: Make, rule: Rule, shapes: Sequence[Shape], hyper: Hyper) -
 def take(engine: Any, params: Sequence[Tensor], grads: Sequence[Tensor], hyper: Hyper) -> None:
     """One step of an engine, totals first."""
     known = dict(hyper)
+    engine.arrange(params)
     for name in engine.rule.totals:
-        known[name] = engine.total(name, params, grads, known)
-    engine.step(params, grads, known)
+        known[name] = engine.total(name, grads, known)
+    engine.step(grads, known)
 
 
 def walk_optimizer(
