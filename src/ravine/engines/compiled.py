@@ -87,7 +87,7 @@ class BlockEngine:
         """One step, in place.
 
         Args:
-            grads: dense gradients of the parameters that were arranged, in their order.
+            grads: contiguous gradients of the parameters that were arranged, in their order.
             hyper: 0-D tensors, the rule's totals among them.
         """
         for turns in self._rounds:

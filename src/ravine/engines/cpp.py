@@ -189,6 +189,8 @@ class _Writer:
         if operator is None or node.kwargs.keys() - {"dtype", "device", "layout", "pin_memory"}:
             raise UnsupportedError(f"{node.target} with {list(node.kwargs)}")
         result = _type(node)
+        if "bitwise" in str(node.target) and result != "bool":
+            raise UnsupportedError(f"{node.target} of numbers")
         values = [f"({self._value(argument, node)})" for argument in node.args]
         return f"({result})({operator.format(*values, R=result)})"
 
@@ -249,6 +251,9 @@ OPERATORS = {
     "aten.logical_and.default": "{0} && {1}",
     "aten.logical_or.default": "{0} || {1}",
     "aten.logical_not.default": "!{0}",
+    "aten.bitwise_and.Tensor": "{0} && {1}",
+    "aten.bitwise_or.Tensor": "{0} || {1}",
+    "aten.bitwise_not.default": "!{0}",
     "aten.where.self": "{0} ? ({R}){1} : ({R}){2}",
     "aten.zeros_like.default": "0",
     "aten.ones_like.default": "1",

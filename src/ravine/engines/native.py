@@ -8,8 +8,8 @@ half a second to compile where the first one of inductor takes four.
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Callable, MutableMapping, Sequence
-from operator import is_
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -54,6 +54,7 @@ class NativeEngine:
         self.rule = rule
         self._store = store
         self._params: list[Tensor] = []
+        self._addresses: list[int] = []
         self._listings: list[_Listing] = []
         state = rule.init(torch.zeros(1))
         self._entries = tuple(name for name, entry in state.items() if entry.ndim)
@@ -82,7 +83,7 @@ class NativeEngine:
 
     def release(self) -> None:
         """Forget where parameters and states are; they stay there."""
-        self._params, self._listings = [], []
+        self._params, self._addresses, self._listings = [], [], []
 
     def arrange(self, params: Sequence[Tensor]) -> None:
         """Say which parameters take the next step; quick if they are those of the last one.
@@ -90,8 +91,7 @@ class NativeEngine:
         Raises:
             UnsupportedError: they are no longer what native kernels can work on.
         """
-        same = len(params) == len(self._params) and all(map(is_, params, self._params))
-        if same and all(listing.intact() for listing in self._listings):
+        if len(params) == len(self._params) and self._where_they_were(params):
             return
         if not can_step(params, self._store):
             raise UnsupportedError("parameters were moved or converted")
@@ -107,6 +107,16 @@ class NativeEngine:
             listing = _Listing(places, members, states, self._entries, self._counted)
             self._listings.append(listing)
         self._params = list(params)
+        self._addresses = list(map(_ADDRESS, params))
+
+    def _where_they_were(self, params: Sequence[Tensor]) -> bool:
+        """Whether parameters and states lie where they did: kernels write to bare addresses.
+
+        The listed tensors are held, so nobody else can have got their memory.
+        """
+        if list(map(_ADDRESS, params)) != self._addresses:
+            return False
+        return all(listing.intact() for listing in self._listings)
 
     def _kernel(
         self,
@@ -171,39 +181,31 @@ class _Listing:
     ):
         self.dtype = params[0].dtype
         self._places = places
-        self._params = params
         self.counts = {name: states[0][name].clone().cpu() for name in counted}
         for state in states:
             state.update(self.counts)
         count = len(params)
         self._sizes = (ctypes.c_int64 * count)(*(param.numel() for param in params))
-        self._table = (ctypes.c_void_p * (count * (2 + len(entries))))()
-        for row, name in enumerate(entries, start=2):
-            addresses = [state[name].data_ptr() for state in states]
-            self._table[row * count : (row + 1) * count] = addresses  # type: ignore[assignment]
-        self._addresses: list[int] = []
+        rows = [params, params, *([state[name] for state in states] for name in entries)]
+        self._table = (ctypes.c_void_p * (count * len(rows)))()
+        self._row = struct.Struct(f"{count}P")
+        for index, row in enumerate(rows):
+            self._row.pack_into(self._table, index * self._row.size, *map(_ADDRESS, row))
+        self._held = [entry for row in rows[2:] for entry in row]
+        self._addresses = list(map(_ADDRESS, self._held))
 
     def intact(self) -> bool:
-        """Whether the parameters are where they were, or at another place as good."""
-        if list(map(_ADDRESS, self._params)) == self._addresses:
-            return True
-        return all(param.dtype == self.dtype and param.is_contiguous() for param in self._params)
+        """Whether the states are where they were."""
+        return list(map(_ADDRESS, self._held)) == self._addresses
 
     def run(self, kernel: Kernel, grads: Sequence[Tensor], hyper: Hyper) -> float:
         """Call a kernel on the parameters and their gradients; the sum of its terms."""
         mine = [grads[place] for place in self._places]
-        if not all(map(_IS_CONTIGUOUS, mine)):
-            mine = [grad.contiguous() for grad in mine]
-        count = len(mine)
-        addresses = list(map(_ADDRESS, self._params))
-        if addresses != self._addresses:
-            self._addresses = addresses
-            self._table[:count] = addresses  # type: ignore[assignment]
-        self._table[count : 2 * count] = list(map(_ADDRESS, mine))
+        self._row.pack_into(self._table, self._row.size, *map(_ADDRESS, mine))
         numbers = (ctypes.c_double * len(hyper))(*map(float, hyper.values()))
         counts = (ctypes.c_void_p * len(self.counts))(*map(_ADDRESS, self.counts.values()))
-        return kernel(count, self._sizes, self._table, counts, numbers, torch.get_num_threads())
+        threads = torch.get_num_threads()
+        return kernel(len(mine), self._sizes, self._table, counts, numbers, threads)
 
 
 _ADDRESS = Tensor.data_ptr
-_IS_CONTIGUOUS = Tensor.is_contiguous

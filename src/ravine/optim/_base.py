@@ -182,13 +182,12 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
     def _step(self) -> None:
         self._look_for_new_states()
         moving = [_moving(group["params"]) for group in self.param_groups]
-        for _, grads in moving:
-            check_dense(grads)
         tasks = [self._task(i, *pair) for i, pair in enumerate(moving) if pair[0]]
         self._sum_up(tasks)
         for task in tasks:
             task.unit.engine.step(task.grads, task.hyper)
-        self._states = list(map(id, self.state.values()))
+        if len(self._states) != len(self.state):
+            self._states = list(map(id, self.state.values()))
 
     def _task(self, index: int, params: list[Tensor], grads: list[Tensor]) -> _Task:
         """What one group has to do at this step."""
@@ -244,6 +243,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         """Notice states that were put in the place of those the engines keep."""
         if list(map(id, self.state.values())) != self._states:
             self._release()
+            self._states = list(map(id, self.state.values()))
 
     def _release(self) -> None:
         for unit in self._units.values():
@@ -280,12 +280,18 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
 
 
 def _moving(params: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """The parameters that have a gradient, and their gradients."""
-    grads = [param.grad for param in params]
-    if type(None) not in map(type, grads):
-        return params, grads  # type: ignore[return-value]
+    """The parameters that have a gradient, and their gradients, contiguous.
+
+    Raises:
+        SettingError: a gradient is sparse.
+    """
+    grads: list[Any] = [param.grad for param in params]
+    with suppress(TypeError, RuntimeError):  # None and sparse tensors are asked in vain
+        if all(map(Tensor.is_contiguous, grads)):
+            return params, grads
     there = [(param, grad) for param, grad in zip(params, grads, strict=True) if grad is not None]
-    return [param for param, _ in there], [grad for _, grad in there]
+    check_dense([grad for _, grad in there])
+    return [param for param, _ in there], [grad.contiguous() for _, grad in there]
 
 
 @dataclass(frozen=True)
