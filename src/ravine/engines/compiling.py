@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
+from functools import cache
 from typing import Any, Literal
 
 from torch.fx import GraphModule
@@ -86,28 +87,22 @@ def lower(graph: GraphModule, inputs: list[Any]) -> Function:
             error = restart
         except Exception as failure:  # the compiler may be too old for the processor
             if _lacks_compiler(failure):
-                _Warned.once()
+                warn_without_compiler()
                 return graph
             error = failure
     assert error is not None
     raise error
 
 
-class _Warned:
-    """What this process has been told."""
-
-    _already = False
-
-    @classmethod
-    def once(cls) -> None:
-        if not _Warned._already:
-            _Warned._already = True
-            warnings.warn(
-                "no C++ compiler found: training runs uncompiled, several times slower. "
-                "Install g++ (Debian: apt-get install g++) or set CXX.",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+@cache
+def warn_without_compiler() -> None:
+    """Say, once a process, that there is no C++ compiler."""
+    warnings.warn(
+        "no C++ compiler found: training runs uncompiled, several times slower. "
+        "Install g++ (Debian: apt-get install g++) or set CXX.",
+        RuntimeWarning,
+        stacklevel=4,
+    )
 
 
 def _lacks_compiler(error: BaseException | None) -> bool:

@@ -47,7 +47,6 @@ def _compiler() -> str:
 
 
 def _compile(code: str, compiler: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         source_file, built = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
         source_file.write_text(code)
@@ -60,9 +59,17 @@ def _compile(code: str, compiler: str, path: Path) -> None:
     raise CompilerError(f"{compiler} refused the kernel: {done.stderr.strip()[:500]}")
 
 
+@cache
 def _cache_folder() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "ravine" / "kernels"
+    """Where kernels are kept; a folder of this process alone where home cannot be written to."""
+    try:
+        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(root) / "ravine" / "kernels"
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        return folder
+    except (OSError, RuntimeError):
+        return Path(tempfile.mkdtemp(prefix="ravine-"))
 
 
 @cache

@@ -14,6 +14,7 @@ from torch.optim.optimizer import ParamsT
 
 from ravine.engines import eager
 from ravine.engines.compiled import BlockEngine
+from ravine.engines.compiling import warn_without_compiler
 from ravine.engines.cpp import UnsupportedError
 from ravine.engines.eager import EagerEngine, entry_names
 from ravine.engines.library import CompilerError
@@ -36,8 +37,8 @@ from ravine.rules import Rule, State, at_param
 Group = dict[str, Any]
 
 COMPILING_PAYS = 100_000
-"""Parameter elements from which on "auto" compiles. A kernel takes a second to compile; a step of a
-smaller model takes about 50 us either way."""
+"""Parameter elements from which on "auto" lets inductor compile. A kernel of its takes a second, the
+first one four; a step of a smaller model takes about 50 us either way."""
 
 
 class RuleOptimizer(torch.optim.Optimizer, ABC):
@@ -54,9 +55,11 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         params: parameters, named parameters or groups, as for torch.
         defaults: the options of a group.
         engine: "auto", "eager" or "compiled". "eager" steps one parameter after the other, as the
-            rule is written. "compiled" runs one kernel over many parameters; small ones move into a
-            common block of memory, of which they become views. "auto" does the same, and compiles
-            the kernels from 100,000 parameter elements on.
+            rule is written. "compiled" runs kernels over many parameters: elementwise rules in
+            float32 or float64 on the CPU where the parameters are (`engines.native`), others by
+            block (`engines.compiled`): small parameters move into a common block, of which they
+            become views. "auto" does the same, but lets inductor compile only from 100,000
+            parameter elements on.
         rounding: how bfloat16 parameters are rounded after a step in float32: "nearest",
             "stochastic" or "kahan", see `ravine.transforms.in_float32`.
 
@@ -232,8 +235,12 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         if by_parameter or (sharded and rule.granularity != "elementwise"):
             return _Unit(rule, EagerEngine(rule, self.state, differentiable), settings)
         if can_step(params, self.state):
-            with suppress(UnsupportedError, CompilerError):
+            try:
                 return _Unit(rule, NativeEngine(rule, self.state), settings)
+            except CompilerError:
+                warn_without_compiler()
+            except UnsupportedError:
+                pass  # a rule whose steps are not all alike, or an operator that inductor knows
         large = sum(param.numel() for param in params) >= COMPILING_PAYS
         compiled = self.engine == "compiled" or large or any(param.is_cuda for param in params)
         engine = BlockEngine(rule, self.state, compiled=compiled, counts_on_device=on_device)

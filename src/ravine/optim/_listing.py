@@ -43,7 +43,8 @@ CLASSES: Mapping[str, str] = {
 ENGINES: Mapping[Granularity, Mapping[str, str]] = {
     "elementwise": {
         "eager": "one parameter after the other",
-        "compiled": "one kernel over a flat block of small parameters, and over each large one",
+        "compiled": "on the CPU one C++ kernel over all parameters, where they are; elsewhere one "
+        "over a flat block of small parameters, and over each large one",
         "population": "one kernel over all weights of all members",
     },
     "tensor": {
