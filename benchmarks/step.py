@@ -65,11 +65,17 @@ def measure(
     warm, left_out = _warm_ups(name, set_name, shapes, grads, device, compile_step)
     base = Runner(floor.step, lambda: None, device, patience=math.inf)
     runners = {who: each.runner(grads, device) for who, each in warm.items()}
+    kept = [grad.clone() for grad in grads]
     for _ in range(turns):
-        for runner in (base, *runners.values()):
+        base.take_turn()
+        for who, runner in runners.items():
             runner.take_turn()
+            warm[who].restored(kept)
     for who, each in warm.items():
-        assert finite(each.params), f"{who}, {name}: the parameters are not finite"
+        if not finite(each.params):  # torch's foreach Nesterov adds to the gradients themselves
+            left_out[who] = "its parameters diverged: it writes to the gradients it is given"
+    runners = {who: runner for who, runner in runners.items() if who not in left_out}
+    assert "ravine" in runners, f"{name}: {left_out['ravine']}"
     rows = {who: _row(runners[who], base, warm[who]) for who in runners}
     others = {who: row["ratio"] for who, row in rows.items() if not who.startswith("ravine")}
     return {

@@ -115,6 +115,12 @@ class Warm:
         ready = (lambda: attach(self.params, grads)) if self.clears else (lambda: None)
         return Runner(self.contender.step, ready, device)
 
+    def restored(self, grads: list[Tensor]) -> None:
+        """Undo what its step did to the gradients: torch's foreach Nesterov adds to them."""
+        for param, grad in zip(self.params, grads, strict=True):
+            if param.grad is not None:
+                param.grad.copy_(grad)
+
 
 def warm_up(make: Make, shapes: list[Shape], grads: list[Tensor], device: str) -> Warm:
     """Make a contender and let it take two steps.
