@@ -12,10 +12,11 @@ from torch import Tensor
 from torch._dynamo.utils import counters
 
 from ravine import rules
-from ravine.engines import compiled, eager
-from ravine.engines.compiled import BlockEngine
-from ravine.engines.kernel import make_kernel
-from ravine.engines.parts import take_apart
+from ravine.engines import eager
+from ravine.engines.block import engine as compiled
+from ravine.engines.block.engine import BlockEngine
+from ravine.engines.graphs.kernel import make_kernel
+from ravine.engines.graphs.parts import take_apart
 from ravine.rules import Rule
 
 SMALL = [(4, 3), (5,), (4, 3), (2, 2), ()]
@@ -164,14 +165,14 @@ def test_settings_that_move_make_no_new_kernel(make: Any) -> None:
     rule = make()
     twins = Twins(rule, parameters((4, 3), (4, 3), (300, 300)), compiled=True)
     twins.step()
-    made = dict(compiled._KERNELS[rule.update])
+    made = dict(compiled.KERNELS[rule.update])
     counters.clear()
     for step in range(100):
         for name, value in rule.defaults.items():
             twins.hyper[name] = torch.tensor(value * (1 - 0.001 * step), dtype=torch.float64)
         twins.step()
     twins.assert_same()
-    assert compiled._KERNELS[rule.update] == made
+    assert compiled.KERNELS[rule.update] == made
     assert not counters["inductor"]
     assert not counters["stats"]
 
@@ -179,13 +180,13 @@ def test_settings_that_move_make_no_new_kernel(make: Any) -> None:
 def test_sizes_that_change_make_no_new_kernel() -> None:
     rule = rules.adamax()
     Twins(rule, parameters((7,), (2, 9)), compiled=True).step()
-    made = dict(compiled._KERNELS[rule.update])
+    made = dict(compiled.KERNELS[rule.update])
     counters.clear()
     for shapes in ([(1,)], [(3, 3), (5,)], [(400, 400)], [(0,), (2,)]):
         twins = Twins(rule, parameters(*shapes), compiled=True)
         twins.step()
         twins.assert_same()
-    assert compiled._KERNELS[rule.update] == made
+    assert compiled.KERNELS[rule.update] == made
     assert not counters["inductor"]
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ravine import rules
-from ravine.engines.compiling import Compiled
+from ravine.engines.graphs.compiling import Compiled
 from ravine.engines.population import PopulationEngine
 
 
@@ -36,7 +36,7 @@ def test_what_is_no_single_graph_is_refused():
 
 WITHOUT_COMPILER = """
 import torch, warnings
-from ravine.engines.compiling import Compiled
+from ravine.engines.graphs.compiling import Compiled
 x = torch.arange(3.0)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from ravine import rules
-from ravine.engines import eager, native
-from ravine.engines.cpp import UnsupportedError, source
-from ravine.engines.native import NativeEngine
-from ravine.engines.parts import take_apart
+from ravine.engines import eager
+from ravine.engines.graphs.parts import take_apart
+from ravine.engines.native import engine as native
+from ravine.engines.native.cpp import UnsupportedError, source
+from ravine.engines.native.engine import NativeEngine
 from ravine.rules import Rule
 
 X = torch.tensor([-2.5, -1.0, -0.0, 0.0, 0.3, 1.0, 7.0, float("nan"), float("inf"), -float("inf")])
@@ -116,13 +117,13 @@ def test_settings_that_move_make_no_new_kernel() -> None:
     hyper = eager.hyper_tensors(rule.defaults)
     engine.arrange(params)
     engine.step([torch.ones_like(p) for p in params], hyper)
-    made = dict(native._KERNELS[rule.update])
+    made = dict(native.KERNELS[rule.update])
     for step in range(100):
         for name, value in rule.defaults.items():
             hyper[name] = torch.tensor(value * (1 - 0.001 * step), dtype=torch.float64)
         engine.arrange(params)
         engine.step([torch.ones_like(p) for p in params], hyper)
-    assert native._KERNELS[rule.update] == made
+    assert native.KERNELS[rule.update] == made
 
 
 def test_the_source_of_a_rule_is_short_and_plain() -> None:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ravine import rules
 from ravine.engines import eager
-from ravine.engines.compiled import BlockEngine
+from ravine.engines.block.engine import BlockEngine
 from ravine.engines.eager import EagerEngine
-from ravine.engines.native import NativeEngine
+from ravine.engines.native.engine import NativeEngine
 from ravine.engines.population import PopulationEngine
 from ravine.rules import Rule
 from ravine.transforms import accumulate, at_probe, chain, clip_adaptive, clip_norm, decoupled

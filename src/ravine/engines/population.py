@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ravine.engines.compiling import Compiled, trace
+from ravine.engines.graphs.compiling import Compiled, trace
 from ravine.rules import Hyper, Rule, State
 from ravine.rules._rule import Update
 from ravine.transforms import at_probe

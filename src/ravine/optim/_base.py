@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.optim.optimizer import ParamsT
 
 from ravine.engines import eager
-from ravine.engines.compiled import BlockEngine
-from ravine.engines.compiling import warn_without_compiler
-from ravine.engines.cpp import UnsupportedError
+from ravine.engines.block.engine import BlockEngine
 from ravine.engines.eager import EagerEngine, entry_names
-from ravine.engines.library import CompilerError
-from ravine.engines.native import NativeEngine, can_step
+from ravine.engines.graphs.compiling import warn_without_compiler
+from ravine.engines.native.cpp import UnsupportedError
+from ravine.engines.native.engine import NativeEngine, can_step
+from ravine.engines.native.library import CompilerError
 from ravine.engines.shards import is_sharded
 from ravine.errors import InputError, ParameterError
 from ravine.optim._checkpoints import detached_from_blocks, matched
@@ -57,7 +57,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         engine: "auto", "eager" or "compiled". "eager" steps one parameter after the other, as the
             rule is written. "compiled" runs kernels over many parameters: elementwise rules in
             float32 or float64 on the CPU where the parameters are (`engines.native`), others by
-            block (`engines.compiled`): small parameters move into a common block, of which they
+            block (`engines.block`): small parameters move into a common block, of which they
             become views. "auto" does the same, but lets inductor compile only from 100,000
             parameter elements on.
         rounding: how bfloat16 parameters are rounded after a step in float32: "nearest",

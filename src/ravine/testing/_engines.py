@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ravine.engines import eager
-from ravine.engines.compiled import BlockEngine
+from ravine.engines.block.engine import BlockEngine
 from ravine.engines.eager import EagerEngine
 from ravine.engines.population import PopulationEngine
 from ravine.optim._any import Optimizer
@@ -339,9 +339,10 @@ def _compilations() -> Mapping[str, int]:
     from torch._dynamo.utils import counters
     from torch._inductor import metrics
 
-    from ravine.engines import compiled, native
+    from ravine.engines.block import engine as block
+    from ravine.engines.native import engine as native
 
-    caches = (compiled._KERNELS, native._KERNELS)
+    caches = (block.KERNELS, native.KERNELS)
     counted = {f"{kind}.{name}": n for kind, names in counters.items() for name, n in names.items()}
     own = {
         "kernels": sum(len(kernels) for cache in caches for kernels in cache.values()),

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ravine.engines.compiling import trace
+from ravine.engines.graphs.compiling import trace
 from ravine.rules import Hyper, Rule, State
 from ravine.rules._rule import Update
 from ravine.testing._failures import broken, place_of, words_of

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 
 from ravine.batches import Batches
-from ravine.engines.compiling import Compiled, trace
+from ravine.engines.graphs.compiling import Compiled, trace
 from ravine.engines.population import Kernels, PopulationEngine
 from ravine.recipes import Problem, Split, build_model
 from ravine.rules import Rule

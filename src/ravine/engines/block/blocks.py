@@ -9,8 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ravine.engines.block.homes import (
+    Arena,
+    Gathered,
+    Home,
+    InPlace,
+    Packed,
+    is_plain,
+    movable,
+    plain,
+)
 from ravine.engines.eager import count_names
-from ravine.engines.homes import Arena, Gathered, Home, InPlace, Packed, is_plain, movable, plain
 from ravine.engines.shards import is_sharded, layout, spread_like
 from ravine.rules import Granularity, Rule, State
 

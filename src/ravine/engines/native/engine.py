@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from ravine.engines.cpp import UnsupportedError, source
 from ravine.engines.eager import complete
-from ravine.engines.functions import Names, terms, updating
-from ravine.engines.library import load
-from ravine.engines.parts import Function, take_apart
+from ravine.engines.graphs.functions import Names, terms, updating
+from ravine.engines.graphs.parts import Function, take_apart
+from ravine.engines.native.cpp import UnsupportedError, source
+from ravine.engines.native.library import load
 from ravine.engines.shards import is_sharded
 from ravine.rules import Hyper, Rule, State, at_param
 from ravine.rules._rule import Summand, Update
@@ -31,7 +31,7 @@ Kernel = Callable[..., float]
 
 DTYPES = (torch.float32, torch.float64)
 
-_KERNELS: WeakKeyDictionary[Update | Summand, dict[Any, Kernel]] = WeakKeyDictionary()
+KERNELS: WeakKeyDictionary[Update | Summand, dict[Any, Kernel]] = WeakKeyDictionary()
 """Kernels by function, and by what they were traced for."""
 
 
@@ -85,6 +85,7 @@ class NativeEngine:
         """Forget where parameters and states are; they stay there."""
         self._params, self._addresses, self._listings = [], [], []
 
+    @torch.no_grad()
     def arrange(self, params: Sequence[Tensor]) -> None:
         """Say which parameters take the next step; quick if they are those of the last one.
 
@@ -127,7 +128,7 @@ class NativeEngine:
         hyper: tuple[str, ...],
     ) -> Kernel:
         """The kernel of a function; kernels are shared by all engines."""
-        kernels = _KERNELS.setdefault(function, {})
+        kernels = KERNELS.setdefault(function, {})
         key = (dtype, tuple(count.dtype for count in counts.values()), hyper)
         if key not in kernels:
             parts = take_apart(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ravine.engines.parts import Function, Results, Tensors
+from ravine.engines.graphs.parts import Function, Results, Tensors
 from ravine.rules import Granularity, State
 from ravine.rules._rule import Summand, Update
 

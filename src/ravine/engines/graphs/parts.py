@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from ravine.engines.compiling import trace
+from ravine.engines.graphs.compiling import trace
 
 aten = torch.ops.aten
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from ravine.engines.parts import Parts
+from ravine.engines.graphs.parts import Parts
 
 aten = torch.ops.aten
 

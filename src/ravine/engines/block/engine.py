@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from ravine.engines.blocks import Arenas, Block, make_blocks, publish
-from ravine.engines.functions import Names, summing, updating
-from ravine.engines.kernel import Kernel, make_kernel
-from ravine.engines.parts import Function, take_apart
+from ravine.engines.block.blocks import Arenas, Block, make_blocks, publish
+from ravine.engines.graphs.functions import Names, summing, updating
+from ravine.engines.graphs.kernel import Kernel, make_kernel
+from ravine.engines.graphs.parts import Function, take_apart
 from ravine.engines.shards import summed
 from ravine.rules import Granularity, Hyper, Rule, State, at_param
 from ravine.rules._rule import Summand, Update
@@ -24,7 +24,7 @@ EXAMPLE = 1_000_003
 """Elements of the blocks that kernels are compiled with: enough for loops to be spread over threads,
 and equal to no other size, which would be taken for the same one."""
 
-_KERNELS: WeakKeyDictionary[Update | Summand, dict[Any, Kernel]] = WeakKeyDictionary()
+KERNELS: WeakKeyDictionary[Update | Summand, dict[Any, Kernel]] = WeakKeyDictionary()
 """Kernels by function, and by what they were traced for."""
 
 
@@ -109,6 +109,7 @@ class BlockEngine:
             block.home.release()
         self._blocks, self._params, self._rounds = [], [], []
 
+    @torch.no_grad()
     def arrange(self, params: Sequence[Tensor]) -> None:
         """Say which parameters take the next step; quick if they are those of the last one."""
         same = len(params) == len(self._params) and all(map(is_, params, self._params))
@@ -158,7 +159,7 @@ class BlockEngine:
         self, function: Any, make: Callable[..., Function], block: Block, hyper: Hyper
     ) -> Kernel:
         """The kernel of a function for blocks like this one; kernels are shared by all engines."""
-        kernels = _KERNELS.setdefault(function, {})
+        kernels = KERNELS.setdefault(function, {})
         granularity = self.rule.granularity
         key = (granularity, block.kind, tuple(hyper), self._compiled)
         if key not in kernels:

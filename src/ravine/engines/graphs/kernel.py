@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch.fx import Graph, GraphModule, Node
 
-from ravine.engines.compiling import Function, lower
-from ravine.engines.parts import Parts
+from ravine.engines.graphs.compiling import Function, lower
+from ravine.engines.graphs.parts import Parts
 
 aten = torch.ops.aten
 

@@ -1,0 +1,1 @@
+"""Any rule on any device: parameters stepped block by block."""
