@@ -64,24 +64,47 @@ def parameters(*shapes: tuple[int, ...]) -> list[Tensor]:
     ]
 
 
-def test_small_parameters_become_views_of_one_block_and_large_ones_stay() -> None:
+def test_parameters_stay_where_they_are() -> None:
+    """An alias taken before sees the steps."""
     params = parameters(*SMALL, (300, 300))
-    place = params[-1].data_ptr()
+    aliases = [param.detach() for param in params]
     twins = Twins(rules.adam(), params)
     twins.step()
     twins.assert_same()
-    assert twins.homes() == ["InPlace", "Packed"]
-    assert params[-1].data_ptr() == place
-    places = sorted((param.data_ptr(), 8 * param.numel()) for param in params[:-1])
-    assert [place for place, _ in places[1:]] == [place + size for place, size in places[:-1]]
+    assert twins.homes() == ["Gathered", "InPlace"]
+    assert [p.data_ptr() for p in params] == [alias.data_ptr() for alias in aliases]
 
 
-def test_release_gives_parameters_their_own_memory_and_keeps_values() -> None:
+def test_a_converted_parameter_is_stepped_in_its_new_dtype() -> None:
+    """The block of a large one is made anew; what it remembers keeps its dtype."""
+    for shape in ((300, 300), (3,)):
+        param = torch.nn.Parameter(torch.zeros(shape, dtype=torch.float32))
+        engine = BlockEngine(
+            rules.momentum(lr=1.0, momentum=0.5), defaultdict(dict), compiled=False
+        )
+        hyper = eager.hyper_tensors(engine.rule.defaults)
+        for dtype in (torch.float32, torch.float64):
+            param.data = param.data.to(dtype)
+            engine.arrange([param, torch.nn.Parameter(torch.zeros(2))])
+            engine.step([torch.full(shape, 1 / 3, dtype=dtype), torch.zeros(2)], hyper)
+        assert param.dtype == torch.float64
+        exact = -1 / 3 - (0.5 * float(torch.tensor(1 / 3)) + 1 / 3)
+        assert abs(param.flatten()[0].item() - exact) < 1e-7
+        assert param.flatten()[0].item() != torch.tensor(exact, dtype=torch.float32).item()
+
+
+@pytest.mark.parametrize("reset", ["entries", "clear"])
+def test_states_that_were_replaced_are_taken_up(reset: str) -> None:
     twins = Twins(rules.adam(), parameters(*SMALL))
     twins.step()
-    twins.engine.release()
-    assert len({param.untyped_storage().data_ptr() for param in twins.params}) == len(SMALL)
-    twins.assert_same()
+    for param, state in zip(twins.params, twins.states, strict=True):
+        if reset == "entries":
+            for name, entry in twins.store[param].items():
+                twins.store[param][name] = torch.zeros_like(entry)
+        else:
+            twins.store[param].clear()
+        for entry in state.values():
+            entry.zero_()
     twins.step()
     twins.assert_same()
 
@@ -134,7 +157,6 @@ def test_memory_of_others_is_left_where_it_is() -> None:
     assert whole[9] == 0
     assert whole[:9].abs().min() > 0
     assert images.is_contiguous(memory_format=torch.channels_last)
-    assert "Packed" not in twins.homes()
 
 
 def test_parameters_at_one_place_are_stepped_one_after_the_other() -> None:

@@ -56,12 +56,16 @@ def test_operators_do_what_torch_does(name: str) -> None:
     torch.testing.assert_close(param, expected, rtol=1e-14, atol=1e-14, equal_nan=True)
 
 
-def test_an_operator_without_cpp_is_refused_before_anything_is_stepped() -> None:
+@pytest.mark.parametrize(
+    "odd",
+    [lambda g, t: torch.erfinv(g), lambda g, t: (g > 0) * 0.5, lambda g, t: g * (0.9 ** t.long())],
+)
+def test_an_operator_without_cpp_is_refused_before_anything_is_stepped(odd: Any) -> None:
     def update(param: Tensor, grad: Tensor, state: Any, hyper: Any) -> Any:
-        return param - hyper["lr"] * torch.erfinv(grad), {}
+        return param - hyper["lr"] * odd(grad, state["step"]), {"step": state["step"] + 1}
 
-    rule = Rule("odd", "odd", {"lr": 0.1}, lambda param: {}, update, "")
-    with pytest.raises(UnsupportedError, match="erfinv"):
+    rule = Rule("odd", "odd", {"lr": 0.1}, lambda param: {"step": torch.zeros(())}, update, "")
+    with pytest.raises(UnsupportedError):
         NativeEngine(rule, {})
 
 
@@ -96,6 +100,43 @@ def test_states_that_were_moved_are_found_again() -> None:
         store[param]["velocity"].share_memory_()  # its old memory is gone
     assert torch.equal(param.detach(), torch.full((5,), -1 - 1.5))
     assert torch.equal(store[param]["velocity"], torch.full((5,), -1.5))
+
+
+def test_entries_that_were_replaced_are_taken_up() -> None:
+    param, store = torch.nn.Parameter(torch.zeros(5)), defaultdict(dict)
+    engine = NativeEngine(rules.momentum(lr=1.0, momentum=0.5), store)
+    for _ in range(2):
+        engine.arrange([param])
+        engine.step([torch.ones(5)], eager.hyper_tensors(engine.rule.defaults))
+        store[param]["velocity"] = torch.zeros(5)  # as those do who start it anew
+    assert torch.equal(param.detach(), torch.full((5,), -2.0))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p, s: setattr(p, "data", p.data[:3]),
+        lambda p, s: setattr(p, "data", p.data.bfloat16()),
+        lambda p, s: setattr(p, "data", p.data.expand(2, 5).t()),
+        lambda p, s: s.update(velocity=torch.zeros(3)),
+        lambda p, s: s.update(velocity=torch.zeros(5, device="meta")),
+        lambda p, s: s.update(velocity=torch.zeros(5, dtype=torch.float64)),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_it_is_written_to(change: Any) -> None:
+    param, store = torch.nn.Parameter(torch.zeros(5)), defaultdict(dict)
+    engine = NativeEngine(rules.momentum(), store)
+    engine.arrange([param])
+    engine.step([torch.ones(5)], eager.hyper_tensors(engine.rule.defaults))
+    with torch.no_grad():
+        change(param, store[param])
+    with pytest.raises(UnsupportedError, match="moved or converted"):
+        engine.arrange([param])
+
+
+def test_memory_that_two_parameters_share_is_left_to_others() -> None:
+    memory = torch.zeros(5)
+    assert not native.can_step([torch.nn.Parameter(memory), torch.nn.Parameter(memory)], {})
 
 
 def test_autograd_notices_the_step() -> None:

@@ -58,25 +58,30 @@ def complete(rule: Rule, param: Tensor, store: MutableMapping[Tensor, State]) ->
     return state
 
 
+def entry_shapes(rule: Rule, param: Tensor) -> Mapping[str, torch.Size]:
+    """What a rule remembers of a parameter: shapes of entries, by name."""
+    outline = torch.empty(param.shape, dtype=param.dtype, device="meta")  # gathers no shards
+    seen = _see(rule, outline).shape
+    shapes = _seen_shapes(rule, seen, param.dtype.to_real())
+    return {name: param.shape if shape == seen else shape for name, shape in shapes.items()}
+
+
 def entry_names(rule: Rule, param: Tensor) -> frozenset[str]:
-    """What a rule remembers of a parameter, by name."""
-    return frozenset(_axes(rule, param))
+    """The names of what a rule remembers of a parameter."""
+    return frozenset(entry_shapes(rule, param))
 
 
 def count_names(rule: Rule, param: Tensor) -> frozenset[str]:
     """What of it are counts. (Other entries of a scalar parameter are 0-D, too.)"""
-    return frozenset(name for name, axes in _axes(rule, param).items() if axes == 0)
-
-
-def _axes(rule: Rule, param: Tensor) -> Mapping[str, int]:
-    outline = torch.empty(param.shape, dtype=param.dtype, device="meta")  # gathers no shards
-    return _axes_of_entries(rule, _see(rule, outline).shape, param.dtype.to_real())
+    at_least_an_axis = param if param.ndim else param.detach().reshape(1)
+    shapes = entry_shapes(rule, at_least_an_axis)
+    return frozenset(name for name, shape in shapes.items() if not shape)
 
 
 @cache
-def _axes_of_entries(rule: Rule, shape: torch.Size, dtype: torch.dtype) -> Mapping[str, int]:
+def _seen_shapes(rule: Rule, shape: torch.Size, dtype: torch.dtype) -> Mapping[str, torch.Size]:
     state = rule.init(torch.empty(shape, dtype=dtype, device="meta"))
-    return {name: entry.ndim for name, entry in state.items()}
+    return {name: entry.shape for name, entry in state.items()}
 
 
 def hyper_tensors(values: Mapping[str, float | Tensor]) -> dict[str, Tensor]:

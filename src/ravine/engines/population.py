@@ -105,9 +105,10 @@ class PopulationEngine:
             if kernels is None:
                 advance(*inputs)
                 continue
-            if (update, index) not in kernels:
-                kernels[update, index] = _made_fast(advance, piece, inputs)
-            kernels[update, index](*inputs)
+            key = (update, index, len(self.weights))
+            if key not in kernels:
+                kernels[key] = _made_fast(advance, piece, inputs)
+            kernels[key](*inputs)
 
     def output(self) -> Tensor:
         """The weights to evaluate, [members, size]."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch.optim.optimizer import ParamsT
 
 from ravine.engines import eager
 from ravine.engines.block.engine import BlockEngine
-from ravine.engines.eager import EagerEngine, entry_names
+from ravine.engines.eager import EagerEngine, entry_names, entry_shapes
 from ravine.engines.graphs.compiling import warn_without_compiler
 from ravine.engines.native.cpp import UnsupportedError
 from ravine.engines.native.engine import NativeEngine, can_step
@@ -33,6 +34,7 @@ from ravine.optim._checks import (
 from ravine.optim._composing import ready
 from ravine.optim._settings import Settings
 from ravine.rules import Rule, State, at_param
+from ravine.transforms.precision import NARROW
 
 Group = dict[str, Any]
 
@@ -57,9 +59,8 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         engine: "auto", "eager" or "compiled". "eager" steps one parameter after the other, as the
             rule is written. "compiled" runs kernels over many parameters: elementwise rules in
             float32 or float64 on the CPU where the parameters are (`engines.native`), others by
-            block (`engines.block`): small parameters move into a common block, of which they
-            become views. "auto" does the same, but lets inductor compile only from 100,000
-            parameter elements on.
+            block (`engines.block`), into which small parameters are copied and back. "auto" does
+            the same, but lets inductor compile only from 100,000 parameter elements on.
         rounding: how bfloat16 parameters are rounded after a step in float32: "nearest",
             "stochastic" or "kahan", see `ravine.transforms.in_float32`.
 
@@ -75,7 +76,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         self.engine = engine
         self.rounding = rounding
         self._units: dict[int, _Unit] = {}
-        self._states: list[int] = []
+        self._states: list[State] = []
         super().__init__(params, defaults)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -190,7 +191,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         for task in tasks:
             task.unit.engine.step(task.grads, task.hyper)
         if len(self._states) != len(self.state):
-            self._states = list(map(id, self.state.values()))
+            self._states = list(self.state.values())
 
     def _task(self, index: int, params: list[Tensor], grads: list[Tensor]) -> _Task:
         """What one group has to do at this step."""
@@ -214,54 +215,66 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
                 task.hyper[name] = total.to(task.hyper["lr"].device)
 
     def _unit(self, index: int, group: Group) -> _Unit:
-        """The engine of a group; a new one where the options ask for another rule."""
-        rule = ready(self._rule(group), bool(group.get("maximize")), self.rounding)
+        """The engine of a group; a new one where the options ask for another rule or way."""
+        rule, way = self._ready_rule(group), _way(group)
         unit = self._units.get(index)
-        if unit is None or unit.rule is not rule:
+        if unit is None or unit.rule is not rule or unit.way != way:
             if unit is not None:
                 unit.engine.release()
-            unit = self._new_unit(rule, group)
-            self._units[index] = unit
+                self._forget_what_only(unit.rule, rule, group)
+            unit = self._units[index] = self._new_unit(rule, group)
         return unit
+
+    def _ready_rule(self, group: Group) -> Rule:
+        narrow = any(param.dtype in NARROW for param in group["params"])
+        rounding = self.rounding if narrow else None
+        return ready(self._rule(group), bool(group.get("maximize")), rounding)
+
+    def _forget_what_only(self, before: Rule, now: Rule, group: Group) -> None:
+        """Drop the entries that the rule before remembered and the one now does not."""
+        for param in group["params"]:
+            surplus = entry_names(before, param) - entry_names(now, param)
+            for name in surplus & self.state.get(param, {}).keys():
+                del self.state[param][name]
 
     def _new_unit(self, rule: Rule, group: Group) -> _Unit:
         params = group["params"]
-        on_device = bool(group.get("capturable"))
+        differentiable, on_device = way = _way(group)
         device = params[0].device if on_device and params else torch.device("cpu")
         settings = Settings(tuple(rule.defaults), device)
         sharded = any(map(is_sharded, params))
-        differentiable = bool(group.get("differentiable"))
         by_parameter = self.engine == "eager" or differentiable
         if by_parameter or (sharded and rule.granularity != "elementwise"):
-            return _Unit(rule, EagerEngine(rule, self.state, differentiable), settings)
+            engine = EagerEngine(rule, self.state, differentiable)
+            return _Unit(rule, way, engine, settings)
         if can_step(params, self.state):
             try:
-                return _Unit(rule, NativeEngine(rule, self.state), settings)
+                return _Unit(rule, way, NativeEngine(rule, self.state), settings)
             except CompilerError:
                 warn_without_compiler()
             except UnsupportedError:
                 pass  # a rule whose steps are not all alike, or an operator that inductor knows
         large = sum(param.numel() for param in params) >= COMPILING_PAYS
         compiled = self.engine == "compiled" or large or any(param.is_cuda for param in params)
-        engine = BlockEngine(rule, self.state, compiled=compiled, counts_on_device=on_device)
-        return _Unit(rule, engine, settings)
+        blocks = BlockEngine(rule, self.state, compiled=compiled, counts_on_device=on_device)
+        return _Unit(rule, way, blocks, settings)
 
     def _look_for_new_states(self) -> None:
         """Notice states that were put in the place of those the engines keep."""
-        if list(map(id, self.state.values())) != self._states:
+        now = list(self.state.values())
+        if len(now) != len(self._states) or not all(map(is_, now, self._states)):
             self._release()
-            self._states = list(map(id, self.state.values()))
+            self._states = now
 
     def _release(self) -> None:
         for unit in self._units.values():
             unit.engine.release()
         self._units = {}
 
-    def _expected(self, index: int, options: Group, param: Tensor) -> frozenset[str]:
+    def _expected(self, index: int, options: Group, param: Tensor) -> Mapping[str, torch.Size]:
         """The entries of a parameter's state under a checkpoint's options."""
         group = {**self.defaults, **self.param_groups[index], **options}
-        rule = ready(self._rule(group), bool(group.get("maximize")), self.rounding)
-        return entry_names(rule, param)
+        return entry_shapes(self._ready_rule({**group, "params": [param]}), param)
 
     def _refuse_in_eval_mode(self) -> None:
         if not all(group.get("train_mode", True) for group in self.param_groups):
@@ -286,6 +299,11 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
                     entries[name] = torch.tensor(float(value), dtype=torch.float32)
 
 
+def _way(group: Group) -> tuple[bool, bool]:
+    """Options that say how to run: whether differentiable, whether counts lie on the device."""
+    return bool(group.get("differentiable")), bool(group.get("capturable"))
+
+
 def _moving(params: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     """The parameters that have a gradient, and their gradients, contiguous.
 
@@ -306,6 +324,7 @@ class _Unit:
     """What steps one group."""
 
     rule: Rule
+    way: tuple[bool, bool]
     engine: BlockEngine | EagerEngine | NativeEngine
     settings: Settings
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ravine.errors import SettingError
@@ -29,7 +30,7 @@ def detached_from_blocks(checkpoint: Checkpoint) -> Checkpoint:
 def matched(
     checkpoint: Checkpoint,
     groups: list[dict[str, Any]],
-    expected: Callable[[int, dict[str, Any], Tensor], frozenset[str]],
+    expected: Callable[[int, dict[str, Any], Tensor], Mapping[str, torch.Size]],
     adopt: Callable[[Entries], Entries],
     reader: str,
 ) -> Checkpoint:
@@ -40,7 +41,8 @@ def matched(
     Args:
         checkpoint: what `state_dict` gave, of this class or of torch's of the same name.
         groups: the reader's groups.
-        expected: (index of a group, its options, parameter) -> names of its state's entries.
+        expected: (index of a group, its options, parameter) -> names and shapes of its state's
+            entries.
         adopt: makes a state of the reader's out of one of torch's.
         reader: the class that reads, for messages.
 
@@ -61,7 +63,7 @@ def matched(
         for key, param in zip(order, group["params"], strict=True):
             state[key] = adopt(dict(state.get(key, {})))
             if state[key]:
-                _check_entries(state[key], expected(index, saved, param), reader)
+                _check_entries(state[key], expected(index, saved, param), param, reader)
         both = "param_names" in saved and "param_names" in group
         renamed = {"param_names": group["param_names"]} if both else {}
         matched_groups.append({**saved, "params": order, **renamed})
@@ -89,12 +91,23 @@ def _order(index: int, saved: Mapping[str, Any], group: Mapping[str, Any]) -> li
     return keys
 
 
-def _check_entries(entries: Entries, expected: frozenset[str], reader: str) -> None:
-    if entries.keys() - _BESIDE != expected - _BESIDE or not expected <= entries.keys():
+def _check_entries(
+    entries: Entries, expected: Mapping[str, torch.Size], param: Tensor, reader: str
+) -> None:
+    if (
+        entries.keys() - _BESIDE != expected.keys() - _BESIDE
+        or not expected.keys() <= entries.keys()
+    ):
         raise SettingError(
             f"the checkpoint is of another rule: its states hold {_listed(sorted(entries))}, and "
             f"{reader} with the checkpoint's options needs {_listed(sorted(expected))}."
         )
+    for name, shape in expected.items():
+        if isinstance(entries[name], Tensor) and entries[name].shape != shape:
+            raise SettingError(
+                f"the checkpoint's {name} has the shape {list(entries[name].shape)}, and a parameter "
+                f"of shape {list(param.shape)} needs {list(shape)}: the model is another one."
+            )
 
 
 def _listed(names: list[str]) -> str:

@@ -129,10 +129,11 @@ def known_keywords(init: Callable[..., None], name: str) -> Callable[..., None]:
     """
     parameters = inspect.signature(init).parameters
     known = [key for key in parameters if key != "self"]
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
 
     @wraps(init)
     def checked(self: Any, *args: Any, **options: Any) -> None:
-        for key in options:
+        for key in () if takes_any else options:
             if key not in parameters:
                 raise UnknownOptionError.of(f"option of {name}:", key, known, f"help({name})")
         init(self, *args, **options)

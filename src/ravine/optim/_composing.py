@@ -35,9 +35,17 @@ def composed(
 
 
 @cache
-def ready(rule: Rule, climbs: bool, rounding: str) -> Rule:
-    """The rule as engines run it: narrow parameters in float32, its gradient at the parameter."""
-    rule = in_float32(rounding)(rule)  # type: ignore[arg-type]
+def ready(rule: Rule, climbs: bool, rounding: str | None) -> Rule:
+    """The rule as engines run it: its gradient at the parameter.
+
+    Args:
+        rule: a rule.
+        climbs: whether it maximizes.
+        rounding: how narrow parameters are rounded after a step in float32; None if none is narrow:
+            equal rules then share their kernels.
+    """
+    if rounding is not None:
+        rule = in_float32(rounding)(rule)  # type: ignore[arg-type]
     return at_probe(maximize(rule) if climbs else rule)
 
 

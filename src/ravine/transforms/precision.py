@@ -23,7 +23,7 @@ from ravine.transforms._transform import (
 
 RoundingName = Literal["nearest", "stochastic", "kahan"]
 
-_NARROW = (torch.float16, torch.bfloat16)
+NARROW = (torch.float16, torch.bfloat16)
 _LOW_16 = 0xFFFF
 _LOW_32 = 0xFFFFFFFF
 
@@ -82,14 +82,14 @@ def in_float32(rounding: RoundingName = "nearest") -> Transform:
     way = ROUNDINGS[rounding]
 
     def see(param: Tensor, grad: Tensor, state: State, hyper: Hyper) -> Inputs:
-        if param.dtype not in _NARROW:
+        if param.dtype not in NARROW:
             return param, grad, state, hyper
         return way.widen(param, state), _wide(grad), _all_wide(state), _all_wide(hyper)
 
     def around(update: Update) -> Update:
         def step(param: Tensor, grad: Tensor, state: State, hyper: Hyper) -> tuple[Tensor, State]:
             exact, new = update(*see(param, grad, state, hyper))
-            if param.dtype not in _NARROW:
+            if param.dtype not in NARROW:
                 return exact, new
             stored = {name: entry.to(state[name].dtype) for name, entry in new.items()}
             rounded, entries = way.narrow(exact, param, grad, {**state, **stored})
@@ -100,7 +100,7 @@ def in_float32(rounding: RoundingName = "nearest") -> Transform:
     def transform(rule: Rule) -> Rule:
         def init(param: Tensor) -> State:
             state = rule.init(param)
-            if param.dtype not in _NARROW:
+            if param.dtype not in NARROW:
                 return state
             return with_entries(rule, state, way.entries(param, state))
 
@@ -126,7 +126,7 @@ def in_float32(rounding: RoundingName = "nearest") -> Transform:
 
 
 def _wide(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in _NARROW else x
+    return x.float() if x.dtype in NARROW else x
 
 
 def _all_wide(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,9 +14,7 @@ from ravine.engines.block.homes import (
     Gathered,
     Home,
     InPlace,
-    Packed,
     is_plain,
-    movable,
     plain,
 )
 from ravine.engines.eager import count_names
@@ -25,7 +23,7 @@ from ravine.rules import Granularity, Rule, State
 
 SMALL = 2**16
 """Parameters of fewer elements share a block. A call of a kernel takes 15 us, in which 60,000 floats
-are gathered: larger ones are worth a call of their own, on the memory they already have."""
+are gathered: larger ones are worth a call of their own, on the memory they have."""
 
 LARGEST_BLOCK = 2**22
 """Elements in a block of small parameters, at most: their gradients are gathered into 16 MiB."""
@@ -167,7 +165,6 @@ def _kind(rule: Rule, param: Tensor) -> Any:
         shapes[rule.granularity],
         layout(param),
         is_plain(param),
-        movable(param),
     )
 
 
@@ -207,8 +204,6 @@ def _home(granularity: Granularity, params: Sequence[Tensor], arenas: Arenas) ->
     shape = _shape(granularity, [plain(param) for param in params])
     if len(params) == 1 and plain(params[0]).is_contiguous():
         return InPlace(params, shape)
-    if all(map(movable, params)):
-        return Packed(params, shape, arenas.grads)
     return Gathered(params, shape, arenas.weights, arenas.grads)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from operator import is_
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -60,6 +61,8 @@ class BlockEngine:
         self._blocks: list[Block] = []
         self._params: list[Tensor] = []
         self._rounds: list[list[_Turn]] = []
+        self._states: list[State] = []
+        self._shown: list[Tensor] = []
 
     @torch.no_grad()
     def total(self, name: str, grads: Sequence[Tensor], hyper: Hyper) -> Tensor:
@@ -99,21 +102,21 @@ class BlockEngine:
                 gradient = block.home.gradients([grads[i] for i in places])
                 kernel.body(weights, gradient, *block.state.values(), *scalars)
                 block.home.close()
-        increment_version(
-            self._params
-        )  # so that autograd notices, as it does with torch's operators
+        # So that autograd notices, as it does with torch's operators.
+        increment_version(self._params)
 
     def release(self) -> None:
-        """Give every parameter memory of its own again; states stay in the store."""
-        for block in self._blocks:
-            block.home.release()
+        """Forget where parameters and states are; they stay there."""
         self._blocks, self._params, self._rounds = [], [], []
+        self._states, self._shown = [], []
 
     @torch.no_grad()
     def arrange(self, params: Sequence[Tensor]) -> None:
         """Say which parameters take the next step; quick if they are those of the last one."""
         same = len(params) == len(self._params) and all(map(is_, params, self._params))
-        if same and all(block.home.intact() for block in self._blocks):
+        if not self._states_as_shown():
+            self.release()
+        elif same and all(block.home.intact() for block in self._blocks):
             return
         moving = {id(param) for param in params}
         self._cut_blocks(params, moving)
@@ -126,6 +129,14 @@ class BlockEngine:
                 turn = (block, [place[id(param)] for param in block.home.params])
                 rounds.setdefault(id(block.counts), []).append(turn)
         self._rounds = list(rounds.values())
+        held = [param for block in self._blocks for param in block.home.params]
+        self._states = [self._store[param] for param in held if param in self._store]
+        self._shown = list(chain.from_iterable(map(dict.values, self._states)))
+
+    def _states_as_shown(self) -> bool:
+        """Whether the store still holds the views of blocks that were put there."""
+        now = list(chain.from_iterable(map(dict.values, self._states)))
+        return len(now) == len(self._shown) and all(map(is_, now, self._shown))
 
     def _cut_blocks(self, params: Sequence[Tensor], moving: set[int]) -> None:
         """Make blocks anew where they are missing, disturbed, or only partly moving."""
@@ -135,7 +146,6 @@ class BlockEngine:
             if count in (0, len(block.home.params)) and block.home.intact():
                 whole.append(block)
             else:
-                block.home.release()
                 loose += block.home.params
         known = {id(param) for block in self._blocks for param in block.home.params}
         loose += [param for param in params if id(param) not in known]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.dlpack import from_dlpack
 
 from ravine.engines.shards import is_sharded, local
 
@@ -22,7 +22,7 @@ def plain(tensor: Tensor) -> Tensor:
     A DTensor gives this process's shard, a complex tensor its real view.
     """
     tensor = local(tensor).detach()
-    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
 def is_plain(tensor: Tensor) -> bool:
@@ -58,6 +58,7 @@ class Home(ABC):
         self._shapes = [plain(param).shape for param in params]
         self._sizes = [shape.numel() for shape in self._shapes]
         self._plain = all(map(is_plain, params))
+        self._outlines = list(map(_outline, params))
 
     @abstractmethod
     def open(self) -> Tensor:
@@ -72,12 +73,8 @@ class Home(ABC):
         """Gradients, in the order of the parameters, as a block."""
 
     def intact(self) -> bool:
-        """Whether the parameters still are where the block expects them."""
-        return True
-
-    def release(self) -> None:
-        """Give every parameter memory of its own again."""
-        return
+        """Whether the parameters are still of the kinds and sizes that the block was made for."""
+        return list(map(_outline, self.params)) == self._outlines
 
     def cut(self, block: Tensor) -> list[Tensor]:
         """A block as one view for each parameter, in the parameter's shape."""
@@ -87,6 +84,10 @@ class Home(ABC):
     def _memory(self, tensors: list[Tensor]) -> list[Tensor]:
         """`plain` of each, at no cost where nothing needs it (it takes 1 us a tensor)."""
         return tensors if self._plain else [plain(tensor) for tensor in tensors]
+
+
+def _outline(param: Tensor) -> Any:
+    return param.dtype, param.device, param.shape, param.is_contiguous()
 
 
 class InPlace(Home):
@@ -105,7 +106,10 @@ class InPlace(Home):
 
 
 class Gathered(Home):
-    """Parameters whose memory is not ours to move: copied into a block and back.
+    """Small parameters: copied into a block and back.
+
+    They are not moved into common memory, as whoever else holds it would no longer see the steps: a
+    `state_dict()` taken before, a CUDA graph, a replica.
 
     Args:
         params, shape: as for all homes.
@@ -129,57 +133,6 @@ class Gathered(Home):
     def gradients(self, grads: list[Tensor]) -> Tensor:
         """A copy."""
         return self._grads.filled(self._memory(grads))
-
-
-class Packed(Home):
-    """Parameters moved into one block: from now on they are views of it.
-
-    Args:
-        params, shape: as for all homes.
-        grads: memory for the gradients.
-    """
-
-    def __init__(self, params: Sequence[Tensor], shape: torch.Size, grads: Arena):
-        super().__init__(params, shape)
-        self._grads = _Views(self, grads)
-        self._block = torch.cat([plain(param).reshape(-1) for param in params]).view(shape)
-        pieces = torch.split(self._block.view(-1), self._sizes)
-        for param, piece in zip(self.params, pieces, strict=True):
-            param.data = _by_itself(piece).view(param.shape)
-        self._places = self._pointers()
-
-    def open(self) -> Tensor:
-        """The block itself."""
-        return self._block
-
-    def close(self) -> None:
-        """Nothing to do: parameters are views of the block."""
-
-    def gradients(self, grads: list[Tensor]) -> Tensor:
-        """A copy."""
-        return self._grads.filled(grads)
-
-    def intact(self) -> bool:
-        """Whether all parameters still are views of the block."""
-        return self._pointers() == self._places
-
-    def release(self) -> None:
-        """Copy every parameter out of the block."""
-        for param, place in zip(self.params, self._places, strict=True):
-            if param.data_ptr() == place:
-                param.data = param.data.clone()
-
-    def _pointers(self) -> list[int]:
-        return [param.data_ptr() for param in self.params]
-
-
-def _by_itself(piece: Tensor) -> Tensor:
-    """The same memory as a storage of its own, which keeps the whole alive.
-
-    The storage of a view is the whole: safetensors refuses to save a model of views, and a layer that
-    is saved or copied takes the weights of all others along.
-    """
-    return from_dlpack(piece)
 
 
 class _Views:
@@ -218,21 +171,3 @@ class _Views:
                 run = part.view(count * shape[0], *shape[1:]) if shape else part
                 self._runs.append((slice(start, start + count), join, run))
             start, element = start + count, element + part.numel()
-
-
-def movable(param: Tensor) -> bool:
-    """Whether a parameter may be moved: nobody else can be using its memory.
-
-    Not so for shards, views of something larger (flattened RNN weights, FSDP), shared memory, memory
-    that was lent and cannot be resized (another optimizer's block, NumPy's), and where the memory
-    format would be lost.
-    """
-    storage = param.untyped_storage()
-    return (
-        type(param) in (Tensor, torch.nn.Parameter)
-        and not param.is_complex()
-        and param.is_contiguous()
-        and storage.nbytes() == param.numel() * param.element_size()
-        and storage.resizable()
-        and not (param.device.type == "cpu" and storage.is_shared())
-    )

@@ -45,6 +45,7 @@ _TEMPLATE = """
 #include <cmath>
 #include <cstdint>
 #include <algorithm>
+#include <vector>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -66,8 +67,8 @@ extern "C" double run(int64_t tensors, const int64_t* sizes, void* const* places
 {scalars}
     int64_t elements = 0;
     for (int64_t t = 0; t < tensors; t++) elements += sizes[t];
-    double total = 0;
-    #pragma omp parallel num_threads(threads) reduction(+:total) if (elements > 16384)
+    std::vector<double> totals(threads, 0.0);  // one a thread, and added up in order
+    #pragma omp parallel num_threads(threads) if (elements > 16384)
     {{
         int64_t me = 0, all = 1;
 #ifdef _OPENMP
@@ -79,10 +80,12 @@ extern "C" double run(int64_t tensors, const int64_t* sizes, void* const* places
         for (int64_t t = 0; t < tensors && before < last; before += sizes[t++]) {{
             const int64_t begin = std::max(first - before, (int64_t)0);
             const int64_t end = std::min(last - before, sizes[t]);
-            if (begin < end) total += part(begin, end{pointers}{passed});
+            if (begin < end) totals[me] += part(begin, end{pointers}{passed});
         }}
     }}
 {counted}
+    double total = 0;
+    for (double one : totals) total += one;
     return total;
 }}
 """
@@ -191,6 +194,10 @@ class _Writer:
         result = _type(node)
         if "bitwise" in str(node.target) and result != "bool":
             raise UnsupportedError(f"{node.target} of numbers")
+        operands = {_type(given) for given in node.all_input_nodes}
+        whole = result in ("float", "double") and operands & {"bool", "int64_t"}
+        if whole and node.target not in (aten.where.self, aten._to_copy.default):
+            raise UnsupportedError(f"{node.target} of whole numbers")  # C++ would divide as such
         values = [f"({self._value(argument, node)})" for argument in node.args]
         return f"({result})({operator.format(*values, R=result)})"
 

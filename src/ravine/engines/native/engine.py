@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, MutableMapping, Sequence
+from itertools import chain
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,7 +23,6 @@ from ravine.engines.graphs.functions import Names, terms, updating
 from ravine.engines.graphs.parts import Function, take_apart
 from ravine.engines.native.cpp import UnsupportedError, source
 from ravine.engines.native.library import load
-from ravine.engines.shards import is_sharded
 from ravine.rules import Hyper, Rule, State, at_param
 from ravine.rules._rule import Summand, Update
 
@@ -55,13 +55,14 @@ class NativeEngine:
         self._store = store
         self._params: list[Tensor] = []
         self._addresses: list[int] = []
+        self._sizes: list[int] = []
+        self._held: list[Tensor] = []
         self._listings: list[_Listing] = []
         state = rule.init(torch.zeros(1))
         self._entries = tuple(name for name, entry in state.items() if entry.ndim)
         self._counted = tuple(name for name in state if name not in self._entries)
         counts = {name: state[name] for name in self._counted}
-        hyper = (*rule.defaults, *rule.totals)
-        self._kernel(rule.update, updating, torch.float32, counts, hyper)  # raises now or never
+        self._make_kernels(torch.float32, counts)
 
     def total(self, name: str, grads: Sequence[Tensor], hyper: Hyper) -> Tensor:
         """One of the rule's sums; arguments as for `BlockEngine.total`."""
@@ -77,13 +78,13 @@ class NativeEngine:
             names = tuple(hyper)
             kernel = self._kernel(self.rule.update, updating, listing.dtype, listing.counts, names)
             listing.run(kernel, grads, hyper)
-        increment_version(
-            self._params
-        )  # so that autograd notices, as it does with torch's operators
+        # So that autograd notices, as it does with torch's operators.
+        increment_version(self._params)
 
     def release(self) -> None:
         """Forget where parameters and states are; they stay there."""
         self._params, self._addresses, self._listings = [], [], []
+        self._sizes, self._held = [], []
 
     @torch.no_grad()
     def arrange(self, params: Sequence[Tensor]) -> None:
@@ -107,17 +108,31 @@ class NativeEngine:
             states = [self._store[p] for p in members] if self._entries or self._counted else []
             listing = _Listing(places, members, states, self._entries, self._counted)
             self._listings.append(listing)
+        for listing in self._listings:
+            self._make_kernels(listing.dtype, listing.counts)
         self._params = list(params)
+        self._held = [param.detach() for param in params]
+        self._sizes = [param.numel() for param in params]
         self._addresses = list(map(_ADDRESS, params))
 
-    def _where_they_were(self, params: Sequence[Tensor]) -> bool:
-        """Whether parameters and states lie where they did: kernels write to bare addresses.
+    def _make_kernels(self, dtype: torch.dtype, counts: State) -> None:
+        """Make all kernels that a step needs, or raise before anything has been stepped."""
+        known = tuple(self.rule.defaults)
+        for name, summand in self.rule.totals.items():
+            self._kernel(summand, terms, dtype, counts, known)
+            known = (*known, name)
+        self._kernel(self.rule.update, updating, dtype, counts, known)
 
-        The listed tensors are held, so nobody else can have got their memory.
+    def _where_they_were(self, params: Sequence[Tensor]) -> bool:
+        """Whether parameters and states are what and where they were: kernels write to addresses.
+
+        Aliases of the listed memory are held, so that nobody else can have got it.
         """
-        if list(map(_ADDRESS, params)) != self._addresses:
-            return False
-        return all(listing.intact() for listing in self._listings)
+        return (
+            list(map(_ADDRESS, params)) == self._addresses
+            and list(map(Tensor.numel, params)) == self._sizes
+            and all(listing.intact() for listing in self._listings)
+        )
 
     def _kernel(
         self,
@@ -129,7 +144,7 @@ class NativeEngine:
     ) -> Kernel:
         """The kernel of a function; kernels are shared by all engines."""
         kernels = KERNELS.setdefault(function, {})
-        key = (dtype, tuple(count.dtype for count in counts.values()), hyper)
+        key = (dtype, tuple((n, c.dtype) for n, c in counts.items()), self._entries, hyper)
         if key not in kernels:
             parts = take_apart(
                 make(function, "elementwise", Names(self._entries, self._counted, hyper)),
@@ -146,19 +161,35 @@ class NativeEngine:
 
 
 def can_step(params: Sequence[Tensor], store: MutableMapping[Tensor, State]) -> bool:
-    """Whether native kernels can work on these parameters and states, where they are."""
-    return all(
-        param.device.type == "cpu"
-        and param.dtype in DTYPES
-        and not is_sharded(param)
-        and param.is_contiguous()
-        and all(
-            entry.dtype == param.dtype and entry.is_contiguous()
-            for entry in store.get(param, {}).values()
-            if entry.ndim
-        )
+    """Whether native kernels can work on these parameters and states, where they are.
+
+    Kernels write to bare addresses: what is not plain memory of the right size is left to others.
+    """
+    places = [param.data_ptr() for param in params if param.numel()]
+    return len(set(places)) == len(places) and all(
+        type(param) in (Tensor, torch.nn.Parameter)
+        and _is_plain_memory(param)
+        and getattr(param, "grad_dtype", None) in (None, param.dtype)
+        and all(_fits(entry, param) for entry in store.get(param, {}).values())
         for param in params
     )
+
+
+def _is_plain_memory(tensor: Tensor) -> bool:
+    return (
+        tensor.device.type == "cpu"
+        and tensor.layout is torch.strided
+        and tensor.dtype in DTYPES
+        and tensor.is_contiguous()
+        and not tensor.is_neg()
+    )
+
+
+def _fits(entry: Tensor, param: Tensor) -> bool:
+    """Whether a state entry is a count, or plain memory like the parameter's."""
+    if entry.ndim == 0 and param.ndim > 0:
+        return entry.is_floating_point()
+    return _is_plain_memory(entry) and (entry.dtype, entry.shape) == (param.dtype, param.shape)
 
 
 class _Listing:
@@ -192,12 +223,16 @@ class _Listing:
         self._row = struct.Struct(f"{count}P")
         for index, row in enumerate(rows):
             self._row.pack_into(self._table, index * self._row.size, *map(_ADDRESS, row))
-        self._held = [entry for row in rows[2:] for entry in row]
-        self._addresses = list(map(_ADDRESS, self._held))
+        self._states = states
+        self._held = [entry.detach() for row in rows[2:] for entry in row]
+        self._entries = self._addresses_of_entries()
 
     def intact(self) -> bool:
-        """Whether the states are where they were."""
-        return list(map(_ADDRESS, self._held)) == self._addresses
+        """Whether the states hold the tensors that they held, and these are where they were."""
+        return self._addresses_of_entries() == self._entries
+
+    def _addresses_of_entries(self) -> list[int]:
+        return list(map(_ADDRESS, chain.from_iterable(map(dict.values, self._states))))
 
     def run(self, kernel: Kernel, grads: Sequence[Tensor], hyper: Hyper) -> float:
         """Call a kernel on the parameters and their gradients; the sum of its terms."""

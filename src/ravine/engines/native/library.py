@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -16,8 +18,8 @@ FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapp
 """Exact arithmetic but for fused multiply-adds. The last two let roots and selections be vectorized:
 nobody reads errno or the processor's exception flags."""
 
-FAST = ("-march=native", "-fopenmp")
-"""Flags that some compilers do not have."""
+FAST = (("-march=native", "-fopenmp"), ("-march=native",), ())
+"""Flags that some compilers do not have, the best first."""
 
 
 class CompilerError(Exception):
@@ -32,31 +34,38 @@ def load(code: str) -> ctypes.CDLL:
         CompilerError: there is no C++ compiler, or it refuses the code.
     """
     compiler = _compiler()
-    key = hashlib.sha256("\0".join([code, compiler, *FLAGS, *FAST, _processor()]).encode())
+    key = hashlib.sha256(
+        "\0".join([code, *compiler, *FLAGS, *map(str, FAST), _processor()]).encode()
+    )
     path = _cache_folder() / f"{key.hexdigest()[:32]}.so"
-    if not path.exists():
-        _compile(code, compiler, path)
-    return ctypes.CDLL(str(path))
+    try:
+        if not path.exists():
+            _compile(code, compiler, path)
+        return ctypes.CDLL(str(path))
+    except OSError as error:  # a full disk, a folder that nothing may be run from
+        path.unlink(missing_ok=True)
+        raise CompilerError(f"a kernel could not be compiled or loaded: {error}") from error
 
 
-def _compiler() -> str:
-    for name in (os.environ.get("CXX"), "g++", "clang++", "c++"):
-        if name and (found := shutil.which(name)):
-            return found
+def _compiler() -> list[str]:
+    """The C++ compiler: CXX, which may have arguments, or what is found."""
+    for command in (shlex.split(os.environ.get("CXX", "")), ["g++"], ["clang++"], ["c++"]):
+        if command and shutil.which(command[0]):
+            return command
     raise CompilerError("no C++ compiler found")
 
 
-def _compile(code: str, compiler: str, path: Path) -> None:
+def _compile(code: str, compiler: list[str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         source_file, built = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
         source_file.write_text(code)
-        for flags in ((*FLAGS, *FAST), FLAGS):
-            command = [compiler, *flags, str(source_file), "-o", str(built)]
+        for fast in FAST:
+            command = [*compiler, *FLAGS, *fast, str(source_file), "-o", str(built)]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode == 0:
                 built.replace(path)  # at once: other processes may compile the same
                 return
-    raise CompilerError(f"{compiler} refused the kernel: {done.stderr.strip()[:500]}")
+    raise CompilerError(f"{compiler[0]} refused the kernel: {done.stderr.strip()[:500]}")
 
 
 @cache
@@ -69,7 +78,9 @@ def _cache_folder() -> Path:
         tempfile.TemporaryFile(dir=folder).close()
         return folder
     except (OSError, RuntimeError):
-        return Path(tempfile.mkdtemp(prefix="ravine-"))
+        folder = Path(tempfile.mkdtemp(prefix="ravine-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
 
 @cache
