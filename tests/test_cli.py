@@ -91,8 +91,8 @@ def test_optimizers_as_json(capsys):
     assert all(
         list(row["engines"]) == ["eager", "compiled", "population"] for row in listed.values()
     )
-    assert "not compiled" in listed["soap"]["engines"]["compiled"]
-    assert "not compiled" not in listed["lamb"]["engines"]["compiled"]
+    assert "stacked parameters of one shape" in listed["soap"]["engines"]["compiled"]
+    assert "stacked" not in listed["lamb"]["engines"]["compiled"]
 
 
 STATE_WORDS = {

@@ -244,3 +244,16 @@ def test_a_block_is_read_before_it_is_overwritten(fast: bool) -> None:
     (total,) = kernel.body(*blocks, *kernel.prologue(count))
     assert [int(block[0]) for block in blocks] == [2, 1, 2]
     assert (count, total) == (1, 3)
+
+
+@pytest.mark.parametrize("shape", [(1100, 1000), (40, 30)], ids=["compiled", "as it is"])
+def test_a_matrix_rule_is_compiled_on_large_parameters(shape: tuple[int, int]) -> None:
+    """The same steps either way."""
+    rule = rules.adafactor()
+    compiled.KERNELS.pop(rule.update, None)
+    twins = Twins(rule, parameters(shape), compiled=True)
+    for _ in range(2):
+        twins.step()
+        twins.assert_same()
+    (kernel,) = compiled.KERNELS[rule.update].values()
+    assert isinstance(kernel.body, torch.fx.GraphModule) == (shape == (40, 30))

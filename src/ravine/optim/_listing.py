@@ -54,7 +54,8 @@ ENGINES: Mapping[Granularity, Mapping[str, str]] = {
     },
     "matrix": {
         "eager": "one parameter after the other",
-        "compiled": "one traced graph over stacked parameters of one shape, not compiled",
+        "compiled": "one traced graph over stacked parameters of one shape; compiled from a million "
+        "elements on, unless it multiplies or decomposes matrices",
         "population": "one traced graph over each parameter of all members, not compiled",
     },
 }

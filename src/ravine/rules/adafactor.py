@@ -93,7 +93,7 @@ def _factored(grad: Tensor, state: State, kept: Tensor, eps1: Tensor) -> tuple[T
     squares = grad * grad
     rows = average(state["row_var"], squares.mean(dim=-1, keepdim=True), kept)
     columns = average(state["col_var"], squares.mean(dim=-2, keepdim=True), kept)
-    variance = rows @ columns / torch.maximum(rows.mean(dim=-2, keepdim=True), eps1)
+    variance = rows * columns / torch.maximum(rows.mean(dim=-2, keepdim=True), eps1)
     return variance, {"row_var": rows, "col_var": columns}
 
 

@@ -21,6 +21,9 @@ from ravine.engines.shards import summed
 from ravine.rules import Granularity, Hyper, Rule, State, at_param
 from ravine.rules._rule import Summand, Update
 
+LARGE = 2**20
+"""Elements in a block from which on a matrix rule is compiled."""
+
 EXAMPLE = 1_000_003
 """Elements of the blocks that kernels are compiled with: enough for loops to be spread over threads,
 and equal to no other size, which would be taken for the same one."""
@@ -38,8 +41,9 @@ class BlockEngine:
     Args:
         rule: the rule; it takes its gradient at the parameter (see `transforms.at_probe`).
         store: parameter -> its state. Kept up to date: entries become views of the blocks'.
-        compiled: compile kernels, else run their graphs as they are. Matrix rules are not compiled:
-            their time goes into products of matrices, and each shape would take a second.
+        compiled: compile kernels, else run their graphs as they are. Of matrix rules only those on
+            large parameters are compiled, as each shape takes seconds, and none whose time goes into
+            products and decompositions of matrices.
         counts_on_device: whether counts lie beside the parameters; a step then never waits for a
             GPU, and can be captured in a CUDA graph.
     """
@@ -55,7 +59,7 @@ class BlockEngine:
         assert rule.probe is at_param
         self.rule = rule
         self._store = store
-        self._compiled = compiled and rule.granularity != "matrix"
+        self._compiled = compiled
         self._counts_on_device = counts_on_device
         self._arenas = Arenas()
         self._blocks: list[Block] = []
@@ -184,7 +188,9 @@ class BlockEngine:
                 list(hyper.values()),
                 dynamic=granularity != "matrix",
             )
-            kernels[key] = make_kernel(parts, compiled=self._compiled)
+            large = block.home.shape.numel() >= LARGE and not parts.calls_libraries
+            worth = granularity != "matrix" or large
+            kernels[key] = make_kernel(parts, compiled=self._compiled and worth)
         return kernels[key]
 
 

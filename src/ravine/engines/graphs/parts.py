@@ -74,6 +74,11 @@ class Parts:
         self.divided = {node for node in self.nodes if self._divides_by_scalar(node)}
         self.entering = self._crossing()
 
+    @property
+    def calls_libraries(self) -> bool:
+        """Whether it multiplies or decomposes matrices: that takes as long when compiled."""
+        return any(str(node.target).startswith(_LIBRARY) for node in self.nodes)
+
     def _find_scalars(self) -> set[Node]:
         """Nodes that are 0-D and made from 0-D nodes and constants alone."""
         found = set(self.scalars)
@@ -103,6 +108,16 @@ class Parts:
                 if given in self.scalar:
                     crossing[given, node in self.divided and given is node.args[1]] = None
         return list(crossing)
+
+
+_LIBRARY = (
+    "aten.mm.",
+    "aten.bmm.",
+    "aten.addmm.",
+    "aten.baddbmm.",
+    "aten._linalg",
+    "aten.linalg_qr",
+)
 
 
 def _compute_dtype(dtype: torch.dtype) -> torch.dtype:
