@@ -261,3 +261,14 @@ def test_python_m_ravine():
 
 def test_the_command_is_installed():
     assert shutil.which("ravine", path=str(__import__("pathlib").Path(sys.executable).parent))
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    """`ravine optimizers --json | head -1`"""
+    command = [sys.executable, "-m", "ravine", "optimizers", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 0
