@@ -136,7 +136,9 @@ def test_what_does_not_fit_is_refused_before_it_is_written_to(change: Any) -> No
 
 def test_memory_that_two_parameters_share_is_left_to_others() -> None:
     memory = torch.zeros(5)
-    assert not native.can_step([torch.nn.Parameter(memory), torch.nn.Parameter(memory)], {})
+    params = [torch.nn.Parameter(memory), torch.nn.Parameter(memory)]
+    assert native.can_step(rules.sgd(), params[:1], {})
+    assert not native.can_step(rules.sgd(), params, {})
 
 
 def test_autograd_notices_the_step() -> None:

@@ -46,12 +46,10 @@ def midway(spec: Spec, change: Callable[[nn.Module], object]) -> nn.Module:
     return model
 
 
-def packed() -> nn.Module:
-    """A model after a step of ours: its parameters lie one behind the other, in some order."""
+def stepped() -> nn.Module:
+    """A model after a step of ours."""
     model = network()
     learn(model, build(OURS[0], model.parameters()), batches(steps=1))
-    places = sorted((param.data_ptr(), 8 * param.numel()) for param in model.parameters())
-    assert [place for place, _ in places[1:]] == [place + size for place, size in places[:-1]]
     return model
 
 
@@ -68,17 +66,16 @@ def test_the_state_dict_keeps_names_shapes_strides_and_identities() -> None:
 
 
 @engines
-def test_a_state_dict_follows_the_model_from_the_first_step_on(spec: Spec) -> None:
+def test_a_state_dict_taken_before_follows_the_model(spec: Spec) -> None:
     model = network()
     optimizer = build(spec, model.parameters())
-    learn(model, optimizer, batches(steps=1))
     live = model.state_dict()
-    learn(model, optimizer, batches()[1:])
+    learn(model, optimizer, batches())
     assert gap(live.values(), alone(ADAMW)) < EXACT
 
 
 def test_one_layer_is_saved_and_copied_without_the_others() -> None:
-    model = packed()
+    model = stepped()
     files = []
     for one in (model, network()):
         buffer = io.BytesIO()
@@ -126,7 +123,7 @@ def test_arrays_that_share_memory_with_parameters_keep_it(spec: Spec) -> None:
 
 def test_safetensors_saves_the_model_and_one_layer(tmp_path: Any) -> None:
     safetensors = pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
-    model = packed()
+    model = stepped()
     path = tmp_path / "model.safetensors"
     for part in (model, model[2]):
         safetensors.save_file(part.state_dict(), path)

@@ -58,13 +58,13 @@ def test_gradients_meet_the_parts_from_left_to_right() -> None:
     assert difference(walk_parts(rule, problem.gradient, STEPS)[0], np.array(path)) <= TOLERANCE
 
 
-def test_parts_right_of_the_rule_go_around_all_others() -> None:
-    """The decay right of the rule comes first: the penalty left of it is taken at the shrunk θ."""
+def test_parts_left_of_the_rule_go_around_all_others() -> None:
+    """The penalty left of the rule comes first: it is taken at θ before the decay on the right."""
     problem, theta, path = Ravine(), Ravine().start, []
     for k in range(STEPS):
         g = problem.gradient(theta, k)
-        theta = (1 - 0.1 * 0.3) * theta
-        theta = theta - 0.1 * (g + 0.01 * np.clip(theta, -0.5, 0.5))
+        g = g + 0.01 * np.clip(theta, -0.5, 0.5)
+        theta = (1 - 0.1 * 0.3) * theta - 0.1 * g
         path.append(theta)
 
     def penalized(rule: Rule) -> Rule:

@@ -247,7 +247,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         if by_parameter or (sharded and rule.granularity != "elementwise"):
             engine = EagerEngine(rule, self.state, differentiable)
             return _Unit(rule, way, engine, settings)
-        if can_step(params, self.state):
+        if can_step(rule, params, self.state):
             try:
                 return _Unit(rule, way, NativeEngine(rule, self.state), settings)
             except CompilerError:

@@ -145,7 +145,12 @@ def initial_state(rule: Rule, home: Home) -> tuple[State, State]:
 
 def _views(rule: Rule, home: Home, entry: Tensor) -> list[Tensor]:
     """A block's state entry as one view for each parameter."""
-    return list(entry) if rule.granularity == "matrix" else home.cut(entry)
+    if rule.granularity != "matrix":
+        return home.cut(entry)
+    return [
+        view if param.ndim or view.ndim > 1 else view.view(())  # a scalar was seen as a vector
+        for param, view in zip(home.params, entry, strict=True)
+    ]
 
 
 def _like(param: Tensor, view: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from itertools import chain
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from ravine.engines.eager import complete
+from ravine.engines.eager import complete, count_names, entry_names
 from ravine.engines.graphs.functions import Names, terms, updating
 from ravine.engines.graphs.parts import Function, take_apart
 from ravine.engines.native.cpp import UnsupportedError, source
@@ -95,7 +95,7 @@ class NativeEngine:
         """
         if len(params) == len(self._params) and self._where_they_were(params):
             return
-        if not can_step(params, self._store):
+        if not can_step(self.rule, params, self._store):
             raise UnsupportedError("parameters were moved or converted")
         alike: dict[Any, list[int]] = {}
         for index, param in enumerate(params):
@@ -160,7 +160,7 @@ class NativeEngine:
         return kernels[key]
 
 
-def can_step(params: Sequence[Tensor], store: MutableMapping[Tensor, State]) -> bool:
+def can_step(rule: Rule, params: Sequence[Tensor], store: Mapping[Tensor, State]) -> bool:
     """Whether native kernels can work on these parameters and states, where they are.
 
     Kernels write to bare addresses: what is not plain memory of the right size is left to others.
@@ -170,7 +170,7 @@ def can_step(params: Sequence[Tensor], store: MutableMapping[Tensor, State]) -> 
         type(param) in (Tensor, torch.nn.Parameter)
         and _is_plain_memory(param)
         and getattr(param, "grad_dtype", None) in (None, param.dtype)
-        and all(_fits(entry, param) for entry in store.get(param, {}).values())
+        and _fits(rule, param, store.get(param, {}))
         for param in params
     )
 
@@ -185,11 +185,15 @@ def _is_plain_memory(tensor: Tensor) -> bool:
     )
 
 
-def _fits(entry: Tensor, param: Tensor) -> bool:
-    """Whether a state entry is a count, or plain memory like the parameter's."""
-    if entry.ndim == 0 and param.ndim > 0:
-        return entry.is_floating_point()
-    return _is_plain_memory(entry) and (entry.dtype, entry.shape) == (param.dtype, param.shape)
+def _fits(rule: Rule, param: Tensor, state: State) -> bool:
+    """Whether a state's entries are plain memory like the parameter's, or counts."""
+    counts = count_names(rule, param)
+    return all(
+        _is_plain_memory(entry)
+        and (name in counts or (entry.dtype, entry.shape) == (param.dtype, param.shape))
+        for name, entry in state.items()
+        if name in counts or name in entry_names(rule, param)
+    )
 
 
 class _Listing:
