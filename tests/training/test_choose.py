@@ -80,7 +80,7 @@ def test_one_rule_that_does_not_fit_sends_all_to_serial():
     def update(param, grad, state, hyper):
         return param - hyper["lr"] * grad.flip(0), {}  # the first axis is not the same in both
 
-    alone = replace(rules.sgd(), name="alone", update=update)
+    alone = replace(rules.sgd(lr=1.0), name="alone", update=update)
     both = {"adam": rules.adam(), "alone": alone}
     trials = [Trial(name, rule.defaults, 0) for name, rule in both.items()]
     choice = choose(digits_problem(), both, trials, "auto", 2, work=1)

@@ -37,6 +37,7 @@ from ravine.rules import Rule, State, at_param
 from ravine.transforms.precision import NARROW
 
 Group = dict[str, Any]
+Engine = BlockEngine | EagerEngine | NativeEngine
 
 COMPILING_PAYS = 100_000
 """Parameter elements from which on "auto" lets inductor compile. A kernel of its takes a second, the
@@ -201,7 +202,8 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
             unit.engine.arrange(params)
         except UnsupportedError:  # the model was converted: another engine takes over
             unit.engine.release()
-            unit = self._units[index] = self._new_unit(unit.rule, group)
+            del self._units[index]
+            unit = self._unit(index, group)
             unit.engine.arrange(params)
         return _Task(unit, params, grads, dict(unit.settings.of(group)))
 
@@ -216,17 +218,20 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
 
     def _unit(self, index: int, group: Group) -> _Unit:
         """The engine of a group; a new one where the options ask for another rule or way."""
-        rule, way = self._ready_rule(group), _way(group)
-        unit = self._units.get(index)
-        if unit is None or unit.rule is not rule or unit.way != way:
+        unit, way = self._units.get(index), _way(group)
+        dtype = group["params"][0].dtype if group["params"] else None
+        known = unit is not None and unit.dtype == dtype
+        narrow = unit.narrow if unit is not None and known else _narrow(group)  # which takes 25 us
+        rule = self._ready_rule(group, narrow)
+        if unit is None or (unit.rule, unit.way, unit.dtype) != (rule, way, dtype):
             if unit is not None:
                 unit.engine.release()
                 self._forget_what_only(unit.rule, rule, group)
-            unit = self._units[index] = self._new_unit(rule, group)
+            engine, settings = self._new_engine(rule, group)
+            unit = self._units[index] = _Unit(rule, way, dtype, narrow, engine, settings)
         return unit
 
-    def _ready_rule(self, group: Group) -> Rule:
-        narrow = any(param.dtype in NARROW for param in group["params"])
+    def _ready_rule(self, group: Group, narrow: bool) -> Rule:
         rounding = self.rounding if narrow else None
         return ready(self._rule(group), bool(group.get("maximize")), rounding)
 
@@ -237,19 +242,18 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
             for name in surplus & self.state.get(param, {}).keys():
                 del self.state[param][name]
 
-    def _new_unit(self, rule: Rule, group: Group) -> _Unit:
+    def _new_engine(self, rule: Rule, group: Group) -> tuple[Engine, Settings]:
         params = group["params"]
-        differentiable, on_device = way = _way(group)
+        differentiable, on_device = _way(group)
         device = params[0].device if on_device and params else torch.device("cpu")
         settings = Settings(tuple(rule.defaults), device)
         sharded = any(map(is_sharded, params))
         by_parameter = self.engine == "eager" or differentiable
         if by_parameter or (sharded and rule.granularity != "elementwise"):
-            engine = EagerEngine(rule, self.state, differentiable)
-            return _Unit(rule, way, engine, settings)
+            return EagerEngine(rule, self.state, differentiable), settings
         if can_step(rule, params, self.state):
             try:
-                return _Unit(rule, way, NativeEngine(rule, self.state), settings)
+                return NativeEngine(rule, self.state), settings
             except CompilerError:
                 warn_without_compiler()
             except UnsupportedError:
@@ -257,7 +261,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
         large = sum(param.numel() for param in params) >= COMPILING_PAYS
         compiled = self.engine == "compiled" or large or any(param.is_cuda for param in params)
         blocks = BlockEngine(rule, self.state, compiled=compiled, counts_on_device=on_device)
-        return _Unit(rule, way, blocks, settings)
+        return blocks, settings
 
     def _look_for_new_states(self) -> None:
         """Notice states that were put in the place of those the engines keep."""
@@ -274,7 +278,7 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
     def _expected(self, index: int, options: Group, param: Tensor) -> Mapping[str, torch.Size]:
         """The entries of a parameter's state under a checkpoint's options."""
         group = {**self.defaults, **self.param_groups[index], **options}
-        return entry_shapes(self._ready_rule({**group, "params": [param]}), param)
+        return entry_shapes(self._ready_rule(group, param.dtype in NARROW), param)
 
     def _refuse_in_eval_mode(self) -> None:
         if not all(group.get("train_mode", True) for group in self.param_groups):
@@ -297,6 +301,10 @@ class RuleOptimizer(torch.optim.Optimizer, ABC):
             for name, value in entries.items():
                 if isinstance(value, int | float):  # step counts before torch 1.12
                     entries[name] = torch.tensor(float(value), dtype=torch.float32)
+
+
+def _narrow(group: Group) -> bool:
+    return any(param.dtype in NARROW for param in group["params"])
 
 
 def _way(group: Group) -> tuple[bool, bool]:
@@ -325,7 +333,9 @@ class _Unit:
 
     rule: Rule
     way: tuple[bool, bool]
-    engine: BlockEngine | EagerEngine | NativeEngine
+    dtype: torch.dtype | None
+    narrow: bool
+    engine: Engine
     settings: Settings
 
 

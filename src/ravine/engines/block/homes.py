@@ -59,6 +59,7 @@ class Home(ABC):
         self._sizes = [shape.numel() for shape in self._shapes]
         self._plain = all(map(is_plain, params))
         self._outlines = list(map(_outline, params))
+        self._addresses = list(map(Tensor.data_ptr, params)) if self._plain else []
 
     @abstractmethod
     def open(self) -> Tensor:
@@ -74,6 +75,8 @@ class Home(ABC):
 
     def intact(self) -> bool:
         """Whether the parameters are still of the kinds and sizes that the block was made for."""
+        if self._plain and list(map(Tensor.data_ptr, self.params)) == self._addresses:
+            return True  # 0.1 us a parameter; what follows takes 1 us
         return list(map(_outline, self.params)) == self._outlines
 
     def cut(self, block: Tensor) -> list[Tensor]:
