@@ -28,9 +28,10 @@ from ravine.recipes.digits import mlp
 from ravine.seeds import generator
 from ravine.training.choose import choose
 from ravine.training.population import PopulationLane
+from ravine.training.procedure import Procedure
 from ravine.training.records import Trial
 
-RULES = {"adam": rules.adam()}
+PROCEDURES = {"adam": Procedure.of(rules.adam())}
 TURN_SECONDS = 1.0
 
 
@@ -93,8 +94,8 @@ def population_rate(lane: PopulationLane, trials: list[Trial], steps: int) -> fl
 
 
 def measure(problem: Problem, members: int, turns: int) -> dict[str, object]:
-    trials = [Trial("adam", {**RULES["adam"].defaults}, seed) for seed in range(members)]
-    lane = PopulationLane(problem, RULES, members)
+    trials = [Trial("adam", {**PROCEDURES["adam"].rule.defaults}, seed) for seed in range(members)]
+    lane = PopulationLane(problem, PROCEDURES, members)
     start = time.perf_counter()
     lane.seconds_per_step(trials, 1)
     cold = time.perf_counter() - start
@@ -103,7 +104,7 @@ def measure(problem: Problem, members: int, turns: int) -> dict[str, object]:
     serial.run(50)
     pairs = [(serial_rate(serial), population_rate(lane, trials, steps)) for _ in range(turns)]
     ratios = [population / alone for alone, population in pairs]
-    choice = choose(problem, RULES, trials, "auto", members, work=10**7)
+    choice = choose(problem, PROCEDURES, trials, "auto", members, work=10**7)
     return {
         "serial_per_second": round(statistics.median(alone for alone, _ in pairs)),
         "population_per_second": round(statistics.median(population for _, population in pairs)),

@@ -9,11 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ravine import metrics
+from ravine import metrics, rules
 from ravine.recipes import Problem, Recipe, load
 from ravine.recipes.digits import digits
+from ravine.training.procedure import Procedure
 
 Pair = tuple[Tensor, Tensor]
+
+
+def plain(*names: str) -> dict[str, Procedure]:
+    """The plain procedures of rules, all of them if none is named."""
+    return {name: Procedure.of(rules.get(name)) for name in names or rules.REGISTRY}
 
 
 def mlp() -> nn.Module:

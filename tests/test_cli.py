@@ -59,7 +59,7 @@ def test_train_prints_the_curve(capsys):
         main(["train", "digits-softmax", "--optimizer", "adam", "--lr", "0.01", "--steps", "27"])
         == 0
     )
-    run, _ = api.train("digits-softmax", "adam", 0.01, steps=27)
+    run = api.train("digits-softmax", "adam", 0.01, steps=27).run
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + 28
     assert lines[-1].split() == [

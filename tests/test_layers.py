@@ -17,18 +17,31 @@ BELOW = {
     "environment": [],
     "metrics": [],
     "rules": ["errors"],
-    "batches": ["seeds"],
+    "batches": ["seeds", "errors"],
+    "schedules": ["errors"],
+    "initializers": ["seeds", "errors"],
+    "stopping": ["errors"],
+    "normalization": ["errors"],
     "transforms": ["rules", "errors"],
     "engines": ["transforms", "rules", "errors"],
-    "optim": ["engines", "transforms", "rules", "errors"],
+    "optim": ["engines", "transforms", "schedules", "rules", "errors"],
     "testing": ["optim", "engines", "transforms", "rules", "errors"],
     "recipes": ["batches", "metrics", "seeds", "errors"],
-    "training": ["recipes", "engines", "transforms", "rules", "batches", "seeds", "errors"],
-    "comparison": ["training", "recipes", "engines", "transforms", "rules", "errors"],
+    "training": [
+        *("recipes", "engines", "transforms", "rules", "batches", "schedules", "initializers"),
+        *("stopping", "seeds", "errors"),
+    ],
+    "comparison": [
+        *("training", "recipes", "engines", "transforms", "rules", "batches", "schedules"),
+        *("initializers", "errors"),
+    ],
     "report": ["comparison", "training", "errors"],
-    "api": ["environment", "report", "comparison", "training", "recipes", "rules", "errors"],
-    "screen": ["comparison", "training"],
-    "cli": ["screen", "api", "report", "recipes", "optim", "rules", "errors"],
+    "api": [
+        *("environment", "report", "comparison", "training", "recipes", "rules", "batches"),
+        *("schedules", "initializers", "errors"),
+    ],
+    "screen": ["report", "comparison", "training"],
+    "cli": ["screen", "api", "report", "comparison", "recipes", "optim", "rules", "errors"],
 }
 FRONTS = {"__init__", "__main__"}
 

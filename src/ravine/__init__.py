@@ -1,7 +1,18 @@
 """ravine finds the optimizer that trains your model, and tells you why the others don't."""
 
-from ravine import metrics, optim, rules, testing, transforms
-from ravine.api import compare, train
+from ravine import (
+    batches,
+    initializers,
+    metrics,
+    normalization,
+    optim,
+    rules,
+    schedules,
+    stopping,
+    testing,
+    transforms,
+)
+from ravine.api import Training, compare, train
 from ravine.comparison.progress import Progress
 from ravine.comparison.records import Verdict
 from ravine.errors import RavineError
@@ -20,6 +31,7 @@ from ravine.transforms import (
     exponential_average,
     l2,
     polyak,
+    stochastic_weight_average,
 )
 
 __all__ = [
@@ -28,8 +40,10 @@ __all__ = [
     "RavineError",
     "Recipe",
     "Rule",
+    "Training",
     "Verdict",
     "accumulate",
+    "batches",
     "chain",
     "clip_adaptive",
     "clip_norm",
@@ -39,11 +53,16 @@ __all__ = [
     "decoupled",
     "exponential_average",
     "groups",
+    "initializers",
     "l2",
     "metrics",
+    "normalization",
     "optim",
     "polyak",
     "rules",
+    "schedules",
+    "stochastic_weight_average",
+    "stopping",
     "testing",
     "train",
     "transforms",

@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from torch import nn
 
 from ravine import recipes, report, rules
+from ravine.batches import Order
 from ravine.comparison import search, verdict
+from ravine.comparison.arms import AS_BUILT, CONSTANT, arms_of, parts_of
 from ravine.comparison.identity import same_or_refuse
 from ravine.comparison.progress import Progress
 from ravine.comparison.protocol import SELECTION_SEEDS, Comparison, seeds_of
@@ -16,10 +22,13 @@ from ravine.comparison.records import Settings, Study, Verdict
 from ravine.comparison.store import Store, explained
 from ravine.environment import environment
 from ravine.errors import SettingError
+from ravine.initializers import Initializer, Start
 from ravine.recipes import Problem, Recipe, find
 from ravine.rules import Rule
+from ravine.schedules import Schedule
 from ravine.training.choose import check_lane, choose, make_lane
 from ravine.training.lane import Lane, Member
+from ravine.training.procedure import Procedure
 from ravine.training.records import Run, Trial
 from ravine.training.serial import SerialLane
 from ravine.training.threads import threads
@@ -32,6 +41,8 @@ REPORT = "report.html"
 MOST_SEEDS = 10**9
 """Largest base seed: the seeds that derive from it have to fit into 64 bits."""
 
+Given = TypeVar("Given")
+
 AnyRecipe = str | Path | Recipe | Callable[[], Recipe]
 
 
@@ -40,6 +51,9 @@ def compare(
     optimizers: Sequence[str | Rule] = OPTIMIZERS,
     out: str | Path | None = None,
     *,
+    init: Sequence[str | Initializer | Start] = (AS_BUILT,),
+    schedule: Sequence[str | Schedule] = (CONSTANT,),
+    batches: Sequence[str | Order] = (),
     epochs: int | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -49,12 +63,19 @@ def compare(
 ) -> Verdict:
     """Find the optimizer and the learning rate that train a recipe best, and how sure that is.
 
+    With several starts, schedules or orders of examples every optimizer is compared with each of
+    them, each combination at its own best learning rate.
+
     Leaves `run.sqlite`, `verdict.json` and `report.html` in the folder `out`. Called again with the
     same arguments it continues what was interrupted, and repeats nothing.
 
     Args:
         recipe: a built-in name, a file that defines `recipe()`, a Recipe, or a function of one.
-        optimizers: names (see `ravine optimizers`) or rules of your own; two at least.
+        optimizers: names (see `ravine optimizers`) or rules of your own.
+        init: where training starts: names (`ravine.initializers.STARTS`), initializers or starts.
+        schedule: factors on the learning rate: names (`ravine.schedules.NAMES`) or schedules.
+        batches: orders of examples: names (`ravine.batches.NAMES`) or orders; the recipe's own by
+            default.
         out: the run folder; by default runs/<recipe>.
         epochs, steps: training length, in place of the recipe's.
         seed: base seed, from 0 on; another one repeats the comparison on other seeds.
@@ -66,23 +87,40 @@ def compare(
         InputError: something that was given cannot be used; the message says what to change.
     """
     problem = _loaded(recipe, steps, epochs)
-    chosen = resolve(optimizers)
-    if len(chosen) < 2:
-        raise SettingError(f"--optimizers names {len(chosen)}; expected at least two to compare")
-    for rule in chosen.values():
+    chosen = list(resolve(optimizers).values())
+    arms = arms_of(
+        problem,
+        chosen,
+        _listed("init", init),
+        _listed("schedule", schedule),
+        _listed("batches", batches),
+    )
+    if len(arms) < 2:
+        raise SettingError(
+            f"--optimizers names {len(chosen)}; expected at least two to compare, or two of --init, "
+            "--schedule or --batches"
+        )
+    for rule in chosen:
         search.grid(rule.defaults["lr"])
     _check_seed(seed)
     check_lane(lane)
-    settings = Settings(tuple(chosen), problem.steps, seed)
+    settings = Settings(tuple(arms), problem.steps, seed)
     folder = folder_of(problem.recipe, out)
     with explained(folder), closing(Store(folder)) as store:
-        same_or_refuse(store, problem, settings, chosen)
+        same_or_refuse(store, problem, settings, arms)
         if store.fact("outcome") is None:
             progress = progress or Progress()
-            fitting, count = _lane(problem, chosen, settings, lane, store, command, progress)
+            fitting, count = _lane(problem, arms, settings, lane, store, command, progress)
             with threads(count):
-                Comparison(problem, chosen, settings, fitting, store, progress).run()
+                Comparison(problem, arms, settings, fitting, store, progress).run()
         return write(store).verdict
+
+
+def _listed(option: str, given: Sequence[Given]) -> Sequence[Given]:
+    """Raise unless several are given, be it in a list of one."""
+    if isinstance(given, list | tuple):
+        return given
+    raise SettingError(f"{option}={given!r}; expected a list, e.g. [{given!r}]")
 
 
 def folder_of(recipe: Recipe, out: str | Path | None) -> Path:
@@ -119,9 +157,7 @@ def rewrite_report(folder: str | Path) -> Path:
 
 def resolve(optimizers: Sequence[str | Rule]) -> dict[str, Rule]:
     """Rules by name, from names and rules."""
-    if isinstance(optimizers, str):
-        raise SettingError(f"optimizers={optimizers!r}; expected a list, e.g. [{optimizers!r}]")
-    found = [_rule(optimizer) for optimizer in optimizers]
+    found = [_rule(optimizer) for optimizer in _listed("optimizers", optimizers)]
     by_name = {rule.name: rule for rule in found}
     if len(by_name) != len(found):
         twice = next(r.name for r in found if sum(s.name == r.name for s in found) > 1)
@@ -145,7 +181,7 @@ def _rule(optimizer: str | Rule) -> Rule:
 
 def _lane(
     problem: Problem,
-    chosen: Mapping[str, Rule],
+    arms: Mapping[str, Procedure],
     settings: Settings,
     asked: str,
     store: Store,
@@ -153,11 +189,11 @@ def _lane(
     progress: Progress,
 ) -> tuple[Lane, int]:
     """The lane of a new comparison, or the one it was begun with; and its number of threads."""
-    capacity = len(chosen) * search.SURVIVORS * SELECTION_SEEDS
+    capacity = len(arms) * search.SURVIVORS * SELECTION_SEEDS
     stored = store.fact("lane")
     if stored is None:
-        work = _least_work(problem.steps, len(chosen))
-        choice = choose(problem, chosen, _sample(chosen, settings), asked, capacity, work)
+        work = _least_work(problem.steps, len(arms))
+        choice = choose(problem, arms, _sample(arms, settings), asked, capacity, work)
         about = f"{choice.lane.title}: {choice.reason}"
         progress.note(f"training {about}")
         stored = {
@@ -168,7 +204,7 @@ def _lane(
         }
         machine = {**environment(command), "threads": str(choice.threads)}
         store.set_facts(
-            problem=_problem_facts(problem, chosen, choice.step_seconds),
+            problem=_problem_facts(problem, arms, choice.step_seconds),
             environment={"lane": about, **machine},
             lane=stored,
         )
@@ -178,30 +214,30 @@ def _lane(
             f"{store.folder} was begun in lane {stored['name']}, this command says --lane {asked}; "
             f"type --lane {stored['name']}, or choose another --out"
         )
-    lane = make_lane(stored["name"], stored["compiled"], problem, chosen, capacity)
+    lane = make_lane(stored["name"], stored["compiled"], problem, arms, capacity)
     return lane, stored["threads"]
 
 
-def _sample(chosen: Mapping[str, Rule], settings: Settings) -> list[Trial]:
-    """Trials to time lanes with: each optimizer at the lowest rates of its grid."""
+def _sample(arms: Mapping[str, Procedure], settings: Settings) -> list[Trial]:
+    """Trials to time lanes with: each arm at the lowest rates of its grid."""
     seeds, _ = seeds_of(settings.seed)
     return [
-        Trial(name, {**rule.defaults, "lr": lr}, seed)
-        for name, rule in chosen.items()
-        for lr in search.grid(rule.defaults["lr"])[: search.SURVIVORS]
+        Trial(name, {**arm.rule.defaults, "lr": lr}, seed)
+        for name, arm in arms.items()
+        for lr in search.grid(arm.rule.defaults["lr"])[: search.SURVIVORS]
         for seed in seeds
     ]
 
 
-def _least_work(steps: int, optimizers: int) -> int:
+def _least_work(steps: int, arms: int) -> int:
     """Gradient steps of the shortest comparison: no extension, five fresh seeds."""
     rates = 2 * search.REACH + 1
     selection = SELECTION_SEEDS * (rates / 9 + search.SURVIVORS * 8 / 9)
-    return math.ceil(optimizers * steps * (selection + 5))
+    return math.ceil(arms * steps * (selection + 5))
 
 
 def _problem_facts(
-    problem: Problem, chosen: Mapping[str, Rule], step_seconds: Mapping[str, float]
+    problem: Problem, arms: Mapping[str, Procedure], step_seconds: Mapping[str, float]
 ) -> dict[str, object]:
     recipe = problem.recipe
     return {
@@ -210,9 +246,26 @@ def _problem_facts(
         "maximize": recipe.maximize,
         "target": recipe.target,
         "tested": problem.test is not None,
-        "titles": {name: rule.title for name, rule in chosen.items()},
+        "patience": recipe.patience,
+        "titles": {name: arm.title for name, arm in arms.items()},
+        "parts": parts_of(arms),
         "step_seconds": dict(step_seconds),
     }
+
+
+@dataclass(frozen=True)
+class Training:
+    """What came of one training.
+
+    Attributes:
+        run: the trial and its curve.
+        metric: name of the metric.
+        model: the trained module, in evaluation mode.
+    """
+
+    run: Run
+    metric: str
+    model: nn.Module
 
 
 def train(
@@ -220,26 +273,31 @@ def train(
     optimizer: str | Rule,
     lr: float | None = None,
     *,
+    init: str | Initializer | Start = AS_BUILT,
+    schedule: str | Schedule = CONSTANT,
+    batches: str | Order | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
-) -> tuple[Run, str]:
+) -> Training:
     """Train a recipe once with one optimizer.
 
     Args:
-        recipe, epochs, steps, seed: as in `compare`.
+        recipe, init, schedule, batches, epochs, steps, seed: as in `compare`, one of each.
         optimizer: a name or a rule.
         lr: the learning rate; the optimizer's default if None.
         progress: hears what happens.
 
     Returns:
-        the run, and the name of its metric.
+        the run, the name of its metric, and the trained module.
     """
     problem = _loaded(recipe, steps, epochs)
     _check_seed(seed)
-    chosen = resolve([optimizer])
-    ((name, rule),) = chosen.items()
+    (rule,) = resolve([optimizer]).values()
+    orders = [] if batches is None else [batches]
+    arms = arms_of(problem, [rule], [init], [schedule], orders)
+    ((name, procedure),) = arms.items()
     rate = rule.defaults["lr"] if lr is None else lr
     if not rate > 0 or not math.isfinite(rate):
         raise SettingError(
@@ -247,7 +305,7 @@ def train(
         )
     progress = progress or Progress()
     member = Member.new(Trial(name, {**rule.defaults, "lr": rate}, seed))
-    progress.stage(f"{rule.title}, learning rate {rate:g}", problem.steps)
-    lane = SerialLane(problem, chosen)
+    progress.stage(f"{procedure.title}, learning rate {rate:g}", problem.steps)
+    lane = SerialLane(problem, arms)
     (trained,) = lane.train([member], problem.steps, progress.tick)
-    return trained.run, problem.recipe.metric_name
+    return Training(trained.run, problem.recipe.metric_name, lane.module(trained))

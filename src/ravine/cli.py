@@ -75,6 +75,7 @@ def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     _add_recipe(compare)
     compare.add_argument("--optimizers", metavar="A,B,...", help="names from `ravine optimizers`")
+    _add_procedure(compare, "A,B,...")
     compare.add_argument("--out", metavar="DIR", help="run folder (default: runs/<recipe>)")
     compare.add_argument("--lane", default="auto", help="auto (default), serial or population")
     compare.set_defaults(
@@ -87,7 +88,18 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     _add_recipe(train)
     train.add_argument("--optimizer", required=True, metavar="NAME")
     train.add_argument("--lr", type=float, metavar="X", help="learning rate (default: its own)")
+    _add_procedure(train, "NAME")
     train.set_defaults(run=_train)
+
+
+def _add_procedure(parser: argparse.ArgumentParser, form: str) -> None:
+    """What a training may differ in besides its optimizer."""
+    for option, example in (
+        ("init", "he_normal, glorot_uniform, lsuv; default: as_built, by the model itself"),
+        ("schedule", "cosine, linear, warmup+cosine; default: constant"),
+        ("batches", "shuffled_once, stratified; default: the recipe's, or shuffled"),
+    ):
+        parser.add_argument(f"--{option}", metavar=form, help=f"e.g. {example}")
 
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -98,13 +110,17 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="base seed (default: 0)")
 
 
+def _listed(names: str | None) -> tuple[str, ...]:
+    """Names separated by commas; none where the option was not given."""
+    return () if names is None else tuple(name.strip() for name in names.split(","))
+
+
 def _compare(arguments: argparse.Namespace) -> None:
     from ravine import api, recipes, screen
+    from ravine.comparison.arms import AS_BUILT, CONSTANT
     from ravine.report import answer
 
-    names = api.OPTIMIZERS
-    if arguments.optimizers is not None:
-        names = tuple(name.strip() for name in arguments.optimizers.split(","))
+    names = _listed(arguments.optimizers) or api.OPTIMIZERS
     recipe = recipes.find(arguments.recipe)
     folder = api.folder_of(recipe, arguments.out)
     with screen.shown() as progress:
@@ -112,6 +128,9 @@ def _compare(arguments: argparse.Namespace) -> None:
             recipe,
             names,
             folder,
+            init=_listed(arguments.init) or (AS_BUILT,),
+            schedule=_listed(arguments.schedule) or (CONSTANT,),
+            batches=_listed(arguments.batches),
             epochs=arguments.epochs,
             steps=arguments.steps,
             seed=arguments.seed,
@@ -123,18 +142,22 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 def _train(arguments: argparse.Namespace) -> None:
     from ravine import api, screen
+    from ravine.comparison.arms import AS_BUILT, CONSTANT
 
     with screen.shown() as progress:
-        run, metric = api.train(
+        training = api.train(
             arguments.recipe,
             arguments.optimizer,
             arguments.lr,
+            init=arguments.init or AS_BUILT,
+            schedule=arguments.schedule or CONSTANT,
+            batches=arguments.batches,
             epochs=arguments.epochs,
             steps=arguments.steps,
             seed=arguments.seed,
             progress=progress,
         )
-    screen.print_training(run, metric)
+    screen.print_training(training.run, training.metric)
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -17,6 +17,8 @@ from rich.text import Text
 
 from ravine.comparison.progress import Progress as Listener
 from ravine.comparison.records import Arm, Interval, Verdict
+from ravine.report.arms import noun
+from ravine.report.effects import sentence
 from ravine.training.records import Run
 
 
@@ -94,12 +96,12 @@ def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
     """The answer, the table behind it, and where the report lies."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
     table = Table(box=None, padding=(0, 1))
-    table.add_column("optimizer")
+    table.add_column(noun(verdict))
     for heading in ("lr", f"validation {verdict.metric}", "test", "P(best)", "steps to target"):
         table.add_column(Text(heading), justify="right")
     for arm in verdict.arms:
         table.add_row(
-            Text(arm.optimizer),
+            Text(arm.name),
             f"{arm.lr:g}",
             _validation(arm),
             "" if arm.test is None else _interval(arm.test),
@@ -108,6 +110,8 @@ def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
         )
     console.print(table)
     console.print(f"\n{answer}", soft_wrap=True, markup=False)
+    for effect in verdict.effects:
+        console.print(sentence(effect), soft_wrap=True, markup=False)
     for line in verdict.warnings:
         console.print(f"Note: {line}", soft_wrap=True, markup=False)
     console.print(f"\nreport: {folder / 'report.html'}", soft_wrap=True, markup=False)

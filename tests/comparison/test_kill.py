@@ -15,7 +15,7 @@ import pytest
 SHORT = ["--optimizers", "sgd,adam", "--steps", "54"]
 
 POINTS = """
-    SELECT stage, optimizer, hyper, seed, step, saved_at
+    SELECT stage, procedure, hyper, seed, step, saved_at
     FROM points JOIN trials ON id = trial
 """
 

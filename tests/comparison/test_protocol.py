@@ -36,7 +36,7 @@ def without_clock(verdict) -> dict:
 def test_every_optimizer_gets_the_same_number_of_gradient_steps(study):
     granted = {arm.gradient_steps for arm in study.verdict.arms}
     assert len(granted) == 1
-    counts = Counter(run.trial.optimizer for run in study.selection)
+    counts = Counter(run.trial.procedure for run in study.selection)
     assert len(set(counts.values())) == 1
 
 
@@ -65,7 +65,7 @@ def test_runs_are_paired(study):
 def test_rungs(study):
     """Two thirds of the grid stop at T/9; extensions train for all of T."""
     for name in OPTIMIZERS:
-        ends = Counter(r.curve[-1].step for r in study.selection if r.trial.optimizer == name)
+        ends = Counter(r.curve[-1].step for r in study.selection if r.trial.procedure == name)
         assert ends[6] == 2 * 6
         assert set(ends) == {6, 54}
     assert [rung_steps(54, rung) for rung in search.RUNGS] == [6, 18, 54]
@@ -75,7 +75,7 @@ def test_the_chosen_rate_has_the_best_mean_on_validation(study):
     for arm in study.verdict.arms:
         at_end = {}
         for run in study.selection:
-            if run.trial.optimizer == arm.optimizer and run.curve[-1].step == 54:
+            if run.trial.procedure == arm.name and run.curve[-1].step == 54:
                 at_end.setdefault(run.trial.lr, []).append(run.curve[-1])
         means = {
             lr: (
@@ -90,7 +90,7 @@ def test_the_chosen_rate_has_the_best_mean_on_validation(study):
 def test_the_numbers_of_an_arm_come_from_its_final_runs(study):
     sure = 0.98
     for arm in study.verdict.arms:
-        runs = [r for r in study.final if r.trial.optimizer == arm.optimizer]
+        runs = [r for r in study.final if r.trial.procedure == arm.name]
         ends = [r.curve[-1].validation_metric for r in runs]
         assert arm.validation.mean == pytest.approx(sum(ends) / len(ends), rel=1e-12)
         tests = [r.test_metric for r in runs]
@@ -115,10 +115,10 @@ def test_edges_are_extended_and_everyone_pays(study):
     """SGD's best rate for so short a training lies beyond its grid: all get more rates."""
     grid = search.grid(0.001)
     for name in OPTIMIZERS:
-        rates = {run.trial.lr for run in study.selection if run.trial.optimizer == name}
+        rates = {run.trial.lr for run in study.selection if run.trial.procedure == name}
         assert set(grid) < rates
         assert (len(rates) - len(grid)) % 2 == 0
-    assert max(r.trial.lr for r in study.selection if r.trial.optimizer == "sgd") > max(grid)
+    assert max(r.trial.lr for r in study.selection if r.trial.procedure == "sgd") > max(grid)
 
 
 def test_the_files(finished, study):
@@ -143,7 +143,7 @@ def test_a_killed_comparison_goes_on_to_the_same_verdict(tmp_path, monkeypatch, 
 
     def listening(store, stage, members):
         save(store, stage, members)
-        saved.extend((stage, m.run.trial.optimizer, m.run.trial.lr, m.run.trial.seed, m.step)
+        saved.extend((stage, m.run.trial.procedure, m.run.trial.lr, m.run.trial.seed, m.step)
                      for m in members)  # fmt: skip
 
     def stop_at(count, after):
@@ -193,15 +193,15 @@ def run_partly_untestable(out, lane):
 class Uncompiled(PopulationLane):
     """The lane without the seconds that compiling takes."""
 
-    def __init__(self, problem, rules, capacity, compiled=True):
-        super().__init__(problem, rules, capacity, compiled=False)
+    def __init__(self, problem, procedures, capacity, compiled=True):
+        super().__init__(problem, procedures, capacity, compiled=False)
 
 
 def test_another_rule_of_the_same_name_is_refused(tmp_path):
     out = tmp_path / "run"
     recipe = replace(small_recipe(), steps=1)
     api.compare(recipe, ["sgd", rules.adam(beta1=0.5)], out, lane="serial", command="test")
-    with pytest.raises(FolderError, match="with another rule of the name 'adam'"):
+    with pytest.raises(FolderError, match="with another 'adam'"):
         api.compare(recipe, ["sgd", rules.adam(beta1=0.99)], out, lane="serial", command="test")
 
 
@@ -243,7 +243,7 @@ def test_lanes_agree(tmp_path, study, monkeypatch):
     verdict = run_small(tmp_path / "run", "population")
     assert verdict.best == study.verdict.best
     for arm, same in zip(verdict.arms, study.verdict.arms, strict=True):
-        assert arm.optimizer == same.optimizer
+        assert arm.name == same.name
         assert arm.lr == same.lr
         assert arm.validation.mean == pytest.approx(same.validation.mean, abs=0.005)
 
@@ -287,7 +287,7 @@ def test_another_recipe_on_a_folder_is_refused(finished, change, message):
 
 
 def test_other_optimizers_on_a_folder_are_refused(finished):
-    with pytest.raises(FolderError, match="optimizers sgd,adam, this command asks for sgd,nadam"):
+    with pytest.raises(FolderError, match="of sgd,adam, this command asks for sgd,nadam"):
         api.compare(small_recipe(), ["sgd", "nadam"], finished, lane="serial")
 
 
@@ -368,7 +368,7 @@ def test_a_larger_is_better_metric_gives_the_mirrored_verdict(tmp_path, study):
     assert verdict.best == study.verdict.best
     assert verdict.target == pytest.approx(1 - study.verdict.target)
     for arm, same in zip(verdict.arms, study.verdict.arms, strict=True):
-        assert (arm.optimizer, arm.hyper) == (same.optimizer, same.hyper)
+        assert (arm.name, arm.hyper) == (same.name, same.hyper)
         assert arm.p_best == pytest.approx(same.p_best, abs=0.02)
         assert arm.lr_band == same.lr_band
         assert arm.steps_to_target == same.steps_to_target

@@ -15,6 +15,19 @@ import ravine
 from ravine import rules
 from ravine.errors import InputError, SettingError, UnknownNameError, UnknownOptionError
 from ravine.rules import Rule
+from ravine.schedules import (
+    constant,
+    cosine,
+    inverse_sqrt,
+    join,
+    linear,
+    one_cycle,
+    one_cycle_momentum,
+    piecewise,
+    ramp,
+    warmup,
+)
+from ravine.testing._engines import _compilations
 from tests.cases import CASES, TOLERANCE, Case, Ravine, difference, walk, walk_optimizer
 from tests.optim.trials import Trial, assert_same, through_file
 
@@ -185,6 +198,138 @@ def test_a_bad_rate_of_a_schedule_is_refused_before_anything_moves() -> None:
     assert param.item() == -0.1
 
 
+LR, MOMENTUM = 0.1 * linear(15), ramp(0.5, 0.99, 12)
+
+
+@pytest.mark.parametrize("engine", ["eager", "auto", "compiled"])
+@pytest.mark.parametrize("where", ["constructor", "group"])
+def test_any_hyperparameter_follows_its_schedule(engine: str, where: str) -> None:
+    """θ ← θ + v with v ← α_k v - ε_k g on J = ½ Σ hᵢθᵢ², in NumPy."""
+    curvature, start = np.array([0.1, 1.0, 3.0]), np.array([1.0, -2.0, 0.5])
+    param = torch.from_numpy(start.copy())
+    scheduled: dict[str, Any] = {"lr": LR, "momentum": MOMENTUM}
+    if where == "constructor":
+        optimizer = ravine.Optimizer([param], "momentum", engine=engine, **scheduled)
+    else:
+        groups = [{"params": [param], "rule": "momentum", **scheduled}]
+        optimizer = ravine.Optimizer(groups, "adam", engine=engine)
+    assert optimizer.param_groups[0]["momentum"] == 0.5
+    theta, velocity = start.copy(), np.zeros(3)
+    for k in range(20):
+        param.grad = torch.from_numpy(curvature) * param
+        optimizer.step()
+        alpha, epsilon = 0.5 + 0.49 * min(k / 12, 1), 0.1 * (1 - 0.99 * min(k / 15, 1))
+        velocity = alpha * velocity - epsilon * curvature * theta
+        theta = theta + velocity
+        assert optimizer.param_groups[0]["momentum"] == MOMENTUM(k)
+        assert np.max(np.abs(param.numpy() - theta)) <= 1e-13
+
+
+def test_schedules_are_those_of_torch_s_scheduler() -> None:
+    """One cycle of the rate and of Adam's first beta, at the peak of torch's OneCycleLR."""
+    mine = Trial(
+        lambda model: ravine.Optimizer(
+            model.parameters(),
+            "adam",
+            lr=0.03 * one_cycle(20),
+            beta1=one_cycle_momentum(20),
+        )
+    )
+    plain = Trial(lambda model: torch.optim.Adam(model.parameters()))
+    plain.scheduler = torch.optim.lr_scheduler.OneCycleLR(plain.optimizer, 0.03, total_steps=20)
+    assert_same(mine.run(19), plain.run(19))  # a step more would leave torch's cycle
+
+
+def test_groups_have_schedules_of_their_own() -> None:
+    """A number in a group stands before the optimizer's schedule, and a schedule before a number."""
+    params = [torch.zeros(1) for _ in range(3)]
+    groups = [
+        {"params": params[:1], "momentum": 0.25},
+        {"params": params[1:2], "lr": piecewise([1], [1, 2])},
+        {"params": params[2:], "momentum": constant(0)},
+    ]
+    optimizer = ravine.Optimizer(groups, "momentum", lr=1.0, momentum=ramp(0.5, 1.5, 1))
+    for _ in range(2):
+        for param in params:
+            param.grad = torch.ones(1)
+        optimizer.step()
+    assert [p.item() for p in params] == [-1 - 1.25, -1 - (1.5 + 2), -2]
+    assert ["steps_taken" in group for group in optimizer.param_groups] == [False, True, True]
+
+
+@pytest.mark.parametrize("engine", ["auto", "compiled"])
+def test_schedules_compile_nothing(engine: str) -> None:
+    def made(model: nn.Module) -> ravine.Optimizer:
+        options: dict[str, Any] = {"lr": 0.01 * cosine(40), "beta1": ramp(0.5, 0.95, 30)}
+        return ravine.Optimizer(model.parameters(), "adamw", engine=engine, **options)
+
+    each = Trial(made).run(1)
+    before = _compilations()
+    each.run(20)
+    assert _compilations() == before
+
+
+WARMED = join([warmup(5), inverse_sqrt(0.2)], [5])
+
+
+@pytest.mark.parametrize("rule", ["momentum", "adam", "nesterov"])
+def test_a_stop_at_any_step_changes_nothing(rule: str) -> None:
+    """Bit by bit, with schedules of the rate and of the momentum."""
+    beside = "beta1" if rule == "adam" else "momentum"
+
+    def made() -> Trial:
+        options: dict[str, Any] = {"lr": 0.05 * WARMED * cosine(25), beside: ramp(0.5, 0.9, 9)}
+        return Trial(lambda model: ravine.Optimizer(model.parameters(), rule, **options))
+
+    straight = made()
+    for stop in range(13):
+        resumed = made()
+        resumed.model.load_state_dict(straight.model.state_dict())
+        resumed.optimizer.load_state_dict(through_file(straight.optimizer.state_dict()))
+        resumed.k = straight.k
+        resumed.run(13 - stop)
+        if stop == 0:
+            end = resumed
+        assert (resumed.weights() == end.weights()).all()
+        straight.run(1)
+    assert (straight.weights() == end.weights()).all()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        (lambda step: 0.5 - step, r"momentum \(the schedule at step 1\)=-0\.5 is out of range"),
+        (lambda step: None if step else 0.5, r"step 1\)=nan is out of range"),
+    ],
+)
+def test_every_value_of_a_schedule_is_checked(schedule: Any, message: str) -> None:
+    """Before any group has moved."""
+    params = [torch.zeros(1), torch.zeros(1)]
+    groups = [{"params": params[:1]}, {"params": params[1:], "momentum": schedule}]
+    optimizer = ravine.Optimizer(groups, "momentum", lr=0.1, momentum=0.5)
+    for param in params:
+        param.grad = torch.ones(1)
+    optimizer.step()
+    with pytest.raises(SettingError, match=message):
+        optimizer.step()
+    assert [param.item() for param in params] == [-0.1, -0.1]
+
+
+def test_a_schedule_is_kept_by_a_pickle() -> None:
+    params = [torch.ones(3)]
+    optimizer = ravine.Optimizer(params, "momentum", lr=LR, momentum=MOMENTUM)
+    for _ in range(3):
+        params[0].grad = torch.ones(3)
+        optimizer.step()
+    copied = pickle.loads(pickle.dumps(optimizer))
+    for _ in range(3):
+        for each in (optimizer, copied):
+            each.param_groups[0]["params"][0].grad = torch.ones(3)
+            each.step()
+    assert torch.equal(copied.param_groups[0]["params"][0], params[0])
+    assert copied.param_groups[0]["momentum"] == MOMENTUM(5)
+
+
 # Copies and checkpoints
 
 
@@ -265,8 +410,16 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"rule": 3}, SettingError, r"3 is no rule: pass a name"),
     ({"lr": -1.0}, SettingError, r"lr=-1\.0 is out of range"),
     ({"lr": lambda step: float("nan")}, SettingError, r"schedule at step 0\)=nan is out of range"),
+    ({"lr": constant(1e308) * constant(1e9)}, SettingError, r"at step 0\)=inf is out of range"),
     ({"lr": "0.1"}, SettingError, r"lr=0\.1 is out of range"),
-    ({"momentum": 0.9}, UnknownOptionError, r"unknown option of Optimizer: 'momentum'"),
+    ({"momentum": 0.9}, UnknownOptionError, r"the rule AdamW has no option 'momentum'; It has lr"),
+    ({"bet1": 0.9}, UnknownOptionError, r"no option 'bet1'; did you mean beta1"),
+    ({"beta1": 1.0}, SettingError, r"beta1=1\.0 is out of range"),
+    (
+        {"beta1": constant(1)},
+        SettingError,
+        r"beta1 \(the schedule at step 0\)=1\.0 is out .*\[0, 1\)",
+    ),
     ({"rule": rules.muon()}, SettingError, r"shape \[3\].*groups\(model"),
 ]
 

@@ -11,11 +11,17 @@ from ravine.training.records import Point, Run, Trial
 INF, NAN = math.inf, math.nan
 
 
+def parts(optimizer: str, **others: str) -> dict[str, str]:
+    usual = {"init": "as_built", "schedule": "constant", "batches": "shuffled"}
+    return {"optimizer": optimizer, **usual, **others}
+
+
 def arm(optimizer: str, title: str, mean: float = 0.021, **changes) -> Arm:
     lr = changes.pop("lr", 0.001)
     base = Arm(
-        optimizer=optimizer,
+        name=optimizer,
         title=title,
+        parts=parts(optimizer),
         hyper={"lr": lr},
         p_best=0.97,
         beats={},
@@ -55,7 +61,7 @@ def run(optimizer: str, seed: int, *values: float, lr: float = 0.001) -> Run:
 
 
 def study(of: Verdict, selection=(), final=(), asked=None) -> Study:
-    names = asked or tuple(arm.optimizer for arm in of.arms)
+    names = asked or tuple(arm.name for arm in of.arms)
     return Study(Settings(names, 900, 0), of, tuple(selection), tuple(final), baseline=0.9)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from ravine.comparison.records import Arm, Interval, RateScore, Settings, Study, Verdict
 from ravine.training.records import Point, Run, Trial
+from tests.report.builders import parts
 
 STEPS, RUNGS = 2700, (300, 900, 2700)
 
@@ -169,12 +170,13 @@ def _verdict(
     for i, kind in enumerate(kinds):
         rates, lr = chosen[kind.name]
         steps = float(np.median([steps_to(run, target, maximize) for run in final[kind.name]]))
-        runs = [*final[kind.name], *(r for r in selection if r.trial.optimizer == kind.name)]
+        runs = [*final[kind.name], *(r for r in selection if r.trial.procedure == kind.name)]
         validation, half = interval(ends[i]), int(kind.width // 0.45)
         arms.append(
             Arm(
-                optimizer=kind.name,
+                name=kind.name,
                 title=kind.title,
+                parts=parts(kind.name),
                 hyper={"lr": lr, **dict(kind.other)},
                 p_best=float(p_best[i]),
                 beats={
@@ -204,7 +206,7 @@ def _verdict(
         recipe="digits-mlp",
         metric="accuracy" if maximize else "error_rate",
         maximize=maximize,
-        best=tuple(arm.optimizer for arm in arms if arm in best),
+        best=tuple(arm.name for arm in arms if arm in best),
         arms=tuple(arms),
         selection_seeds=(11, 12),
         final_seeds=final_seeds,

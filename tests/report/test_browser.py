@@ -195,7 +195,7 @@ def test_text_follows_the_colour_scheme_with_contrast(study, show, first):
 
 def test_a_name_in_the_legend_hides_its_curves_in_both_figures(study, show):
     driver = show(study, PHONE)
-    before, first = drawn(driver), facts_of(study).cost.lines[0].key.optimizer
+    before, first = drawn(driver), facts_of(study).cost.lines[0].key.name
     button = f".legend button[data-optimizer='{first}']"
     press = f"document.querySelector(`{button}`).click()"
     driver.execute_script(press)

@@ -56,7 +56,7 @@ def test_colours_do_not_depend_on_who_wins():
     asked = ("sgd", "adam", "rmsprop")
     one = facts_of(study(verdict(ADAM, RMS, SGD, best=("adam",)), asked=asked))
     two = facts_of(study(verdict(SGD, ADAM, RMS, best=("sgd",)), asked=asked))
-    slots = [{row.key.optimizer: row.key.slot for row in fact.summary} for fact in (one, two)]
+    slots = [{row.key.name: row.key.slot for row in fact.summary} for fact in (one, two)]
     assert slots == [{"sgd": 0, "adam": 1, "rmsprop": 2}] * 2
 
 
@@ -299,7 +299,7 @@ def test_imputed_intervals_do_not_set_the_digits():
 
 def test_where_nothing_trained_nothing_is_compared():
     lost = [replace(a, final_diverged=20, test=None) for a in (ADAM, SGD)]
-    lost = [replace(a, beats={b.optimizer: 0.5 for b in lost if b is not a}) for a in lost]
+    lost = [replace(a, beats={b.name: 0.5 for b in lost if b is not a}) for a in lost]
     fact = facts_of(study(verdict(*lost, best=("adam", "sgd"))))
     assert [(row.badge, row.validation, row.p_best) for row in fact.summary] == [("", "", "–")] * 2
     assert [(row.steps, row.seconds) for row in fact.summary] == [("–", "–")] * 2

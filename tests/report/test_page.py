@@ -62,7 +62,7 @@ def test_no_warnings_no_box_and_no_test_data_no_column(new_study):
 
 def test_the_best_wear_a_badge(new_study):
     one = new_study(arms=2, finals=2)
-    names = tuple(arm.optimizer for arm in one.verdict.arms)
+    names = tuple(arm.name for arm in one.verdict.arms)
     for best, badges in ((names[:1], ["best"]), (names, ["maybe best"] * 2)):
         html = own(render(replace(one, verdict=replace(one.verdict, best=best))))
         assert re.findall(r'class="badge">([\w ]+)<', html) == badges
@@ -77,7 +77,7 @@ def test_diverged_seeds_stand_in_the_place_of_the_number_or_beside_it(new_study)
 
 def test_a_rate_stays_on_the_line_of_its_name(study):
     arms = [replace(arm, p_best=0.5) for arm in study.verdict.arms]
-    tie = replace(study.verdict, arms=tuple(arms), best=tuple(a.optimizer for a in arms[:2]))
+    tie = replace(study.verdict, arms=tuple(arms), best=tuple(a.name for a in arms[:2]))
     html = own(render(replace(study, verdict=tie)))
     assert re.search(r"\(learning rate&nbsp;[\d.]+\) and ", html)
 

@@ -23,6 +23,7 @@ from ravine.transforms import (
     in_float32,
     l2,
     polyak,
+    stochastic_weight_average,
 )
 from tests import references, references_matrix
 
@@ -32,6 +33,7 @@ CHAINS = {
     "clipped adam with decay": chain(clip_norm(0.5), rules.adam(), decoupled(0.1)),
     "accumulated nesterov": chain(accumulate(2), rules.nesterov(lr=0.1)),
     "averaged momentum with L2": chain(l2(0.01), rules.momentum(), polyak()),
+    "adam with SWA": chain(rules.adam(), stochastic_weight_average(2, 2)),
     "lion, each clipped": chain(clip_norm_each(0.1), rules.lion(lr=0.01)),
     "adaptively clipped lamb": chain(clip_adaptive(0.05), rules.lamb(lr=0.1)),
     "adagrad in float32": in_float32("kahan")(rules.adagrad(initial_accumulator_value=0.1)),

@@ -12,11 +12,12 @@ from ravine import rules
 from ravine.errors import SettingError, UnknownNameError
 from ravine.training import choose as choosing
 from ravine.training.choose import choose, why_not_population
+from ravine.training.procedure import Procedure
 from ravine.training.records import Trial
-from tests.problems import digits_problem, mlp, noisy
+from tests.problems import digits_problem, mlp, noisy, plain
 
-RULES = {"sgd": rules.get("sgd"), "adam": rules.get("adam")}
-TRIALS = [Trial(name, RULES[name].defaults, seed) for name in RULES for seed in (0, 1)]
+PLAIN = plain("sgd", "adam")
+TRIALS = [Trial(name, PLAIN[name].rule.defaults, seed) for name in PLAIN for seed in (0, 1)]
 
 
 class Counting(nn.Module):
@@ -57,7 +58,7 @@ class Rolling(nn.Module):
 
 @pytest.mark.parametrize("model", [mlp, noisy])
 def test_ordinary_modules_fit(model):
-    assert why_not_population(digits_problem(model), RULES, TRIALS[::2], 4) is None
+    assert why_not_population(digits_problem(model), PLAIN, TRIALS[::2], 4) is None
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_ordinary_modules_fit(model):
     [(Counting, "differently"), (Branching, "cannot be vmapped"), (Rolling, "cannot be vmapped")],
 )
 def test_auto_turns_to_serial_and_says_why(model, reason):
-    choice = choose(digits_problem(model), RULES, TRIALS, "auto", 4, work=1)
+    choice = choose(digits_problem(model), PLAIN, TRIALS, "auto", 4, work=1)
     assert choice.lane.name == "serial"
     assert reason in choice.reason
     assert "\n" not in choice.reason
@@ -73,7 +74,7 @@ def test_auto_turns_to_serial_and_says_why(model, reason):
 
 def test_population_is_refused_where_it_cannot_be():
     with pytest.raises(SettingError, match="--lane population cannot train this recipe"):
-        choose(digits_problem(Branching), RULES, TRIALS, "population", 4, work=1)
+        choose(digits_problem(Branching), PLAIN, TRIALS, "population", 4, work=1)
 
 
 def test_one_rule_that_does_not_fit_sends_all_to_serial():
@@ -81,15 +82,15 @@ def test_one_rule_that_does_not_fit_sends_all_to_serial():
         return param - hyper["lr"] * grad.flip(0), {}  # the first axis is not the same in both
 
     alone = replace(rules.sgd(lr=1.0), name="alone", update=update)
-    both = {"adam": rules.adam(), "alone": alone}
-    trials = [Trial(name, rule.defaults, 0) for name, rule in both.items()]
+    both = {rule.name: Procedure.of(rule) for rule in (rules.adam(), alone)}
+    trials = [Trial(name, arm.rule.defaults, 0) for name, arm in both.items()]
     choice = choose(digits_problem(), both, trials, "auto", 2, work=1)
     assert choice.lane.name == "serial"
     assert "it trains differently when vmapped" in choice.reason
 
 
 def test_members_that_do_not_fit_into_memory_train_one_by_one():
-    choice = choose(digits_problem(), RULES, TRIALS, "auto", 10**9, work=1)
+    choice = choose(digits_problem(), PLAIN, TRIALS, "auto", 10**9, work=1)
     assert choice.lane.name == "serial"
     assert "1000000000 members at once need about" in choice.reason
 
@@ -104,13 +105,13 @@ def test_what_cannot_be_compiled_is_left_out_with_a_warning(monkeypatch):
 
     monkeypatch.setattr(choosing, "_seconds", failing)
     with pytest.warns(RuntimeWarning, match="cannot be compiled: no such kernel"):
-        choice = choose(digits_problem(), RULES, TRIALS, "auto", 4, work=10**9)
+        choice = choose(digits_problem(), PLAIN, TRIALS, "auto", 4, work=10**9)
     assert not choice.lane.compiled
 
 
 def test_unknown_lane():
     with pytest.raises(UnknownNameError, match="did you mean serial"):
-        choose(digits_problem(), RULES, TRIALS, "seriel", 4, work=1)
+        choose(digits_problem(), PLAIN, TRIALS, "seriel", 4, work=1)
 
 
 def test_auto_takes_the_fastest(monkeypatch):
@@ -121,11 +122,11 @@ def test_auto_takes_the_fastest(monkeypatch):
         return seconds[lane.name, lane.compiled]
 
     monkeypatch.setattr(choosing, "_seconds", timed)
-    short = choose(digits_problem(), RULES, TRIALS, "auto", 4, work=10)
+    short = choose(digits_problem(), PLAIN, TRIALS, "auto", 4, work=10)
     assert short.lane.name == "serial"  # 10 s of work: compiling is not tried
-    long = choose(digits_problem(), RULES, TRIALS, "auto", 4, work=1000)
+    long = choose(digits_problem(), PLAIN, TRIALS, "auto", 4, work=1000)
     assert (long.lane.name, long.lane.compiled) == ("population", True)
     seconds["population", False] = 0.1
-    plain = choose(digits_problem(), RULES, TRIALS, "auto", 4, work=1000)
+    plain = choose(digits_problem(), PLAIN, TRIALS, "auto", 4, work=1000)
     assert (plain.lane.name, plain.lane.compiled) == ("population", False)
     assert plain.step_seconds == {"sgd": 1.0, "adam": 1.0}

@@ -9,20 +9,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from ravine import rules
 from ravine.recipes import Split
 from ravine.training.lane import Lane, Member, mean_over, pack, unpack
 from ravine.training.population import PopulationLane
 from ravine.training.records import Trial
 from ravine.training.serial import SerialLane
 from ravine.training.threads import threads
-from tests.problems import convolutional, digits_problem, mlp, noisy
+from tests.problems import convolutional, digits_problem, mlp, noisy, plain
 
-RULES = {name: rules.get(name) for name in rules.REGISTRY}
+PLAIN = plain()
 
 
 def trial(name: str, seed: int = 0, **hyper: float) -> Trial:
-    return Trial(name, {**RULES[name].defaults, **hyper}, seed)
+    return Trial(name, {**PLAIN[name].rule.defaults, **hyper}, seed)
 
 
 def train(lane: Lane, trials: Sequence[Trial], until: int) -> dict[tuple[str, float, int], Member]:
@@ -31,7 +30,7 @@ def train(lane: Lane, trials: Sequence[Trial], until: int) -> dict[tuple[str, fl
         for chunk in lane.chunks([Member.new(t) for t in trials])
         for member in lane.train(chunk, until, lambda steps: None)
     ]
-    return {(m.run.trial.optimizer, m.run.trial.lr, m.run.trial.seed): m for m in done}
+    return {(m.run.trial.procedure, m.run.trial.lr, m.run.trial.seed): m for m in done}
 
 
 def weights(member: Member) -> Tensor:
@@ -46,7 +45,7 @@ def difference(a: Tensor, b: Tensor) -> float:
 @pytest.mark.parametrize(
     ("model", "names"),
     [
-        (mlp, sorted(RULES.keys() - {"soap"})),
+        (mlp, sorted(PLAIN.keys() - {"soap"})),
         (noisy, ["sgd", "nesterov", "rmsprop_inside", "adadelta"]),
     ],
     ids=["mlp", "batch-norm-and-dropout"],
@@ -61,8 +60,8 @@ def test_population_equals_serial_for_every_rule(model, names, compiled):
     """
     problem = digits_problem(model, torch.float64, steps=100)
     trials = [trial(name, seed) for name in names for seed in (0, 1)]
-    together = train(PopulationLane(problem, RULES, len(trials), compiled), trials, 100)
-    alone = train(SerialLane(problem, RULES), trials, 100)
+    together = train(PopulationLane(problem, PLAIN, len(trials), compiled), trials, 100)
+    alone = train(SerialLane(problem, PLAIN), trials, 100)
     for key, member in alone.items():
         other = together[key]
         assert difference(weights(other), weights(member)) <= 1e-10, key
@@ -83,7 +82,7 @@ def test_a_curve_does_not_depend_on_the_neighbours(model, compiled):
     one = [trial("adam", 3)]
     crowd = [trial("sgd", s, lr=0.1) for s in range(5)] + [trial("adam", s) for s in range(8)]
     with threads(2):
-        lane = PopulationLane(problem, RULES, len(crowd), compiled)
+        lane = PopulationLane(problem, PLAIN, len(crowd), compiled)
         few, many = train(lane, one, 27), train(lane, crowd, 27)
     ((key, member),) = few.items()
     assert many[key].run.curve == member.run.curve
@@ -93,15 +92,15 @@ def test_a_curve_does_not_depend_on_the_neighbours(model, compiled):
 def test_a_diverging_member_stays_alone():
     problem = digits_problem()
     healthy, broken = trial("sgd", 0, lr=0.1), trial("sgd", 0, lr=1e30)
-    beside = train(PopulationLane(problem, RULES, 2, compiled=False), [healthy, broken], 27)
-    twice = train(PopulationLane(problem, RULES, 2, compiled=False), [healthy, trial("sgd", 1)], 27)
+    beside = train(PopulationLane(problem, PLAIN, 2, compiled=False), [healthy, broken], 27)
+    twice = train(PopulationLane(problem, PLAIN, 2, compiled=False), [healthy, trial("sgd", 1)], 27)
     assert beside["sgd", 1e30, 0].run.diverged_at == 1
     assert beside["sgd", 0.1, 0].run.diverged_at is None
     assert beside["sgd", 0.1, 0].run.curve == twice["sgd", 0.1, 0].run.curve
 
 
 def test_serial_records_divergence():
-    ((_, member),) = train(SerialLane(digits_problem(), RULES), [trial("sgd", lr=1e30)], 27).items()
+    ((_, member),) = train(SerialLane(digits_problem(), PLAIN), [trial("sgd", lr=1e30)], 27).items()
     assert member.run.diverged_at == 1
     assert len(member.run.curve) == 28
 
@@ -114,8 +113,8 @@ def test_a_continued_run_equals_an_undisturbed_one(lane):
 
     def fresh() -> Lane:
         if lane == "serial":
-            return SerialLane(problem, RULES)
-        return PopulationLane(problem, RULES, 2, compiled=lane == "compiled")
+            return SerialLane(problem, PLAIN)
+        return PopulationLane(problem, PLAIN, 2, compiled=lane == "compiled")
 
     whole = train(fresh(), trials, 27)
     halves = [Member(m.run, unpack(pack(m.snapshot))) for m in train(fresh(), trials, 9).values()]
@@ -126,14 +125,14 @@ def test_a_continued_run_equals_an_undisturbed_one(lane):
         for member in again.train(chunk, 27, lambda steps: None)
     ]
     for member in continued:
-        key = (member.run.trial.optimizer, member.run.trial.lr, member.run.trial.seed)
+        key = (member.run.trial.procedure, member.run.trial.lr, member.run.trial.seed)
         assert member.run.curve == whole[key].run.curve
         assert torch.equal(weights(member), weights(whole[key]))
 
 
 def test_pausing_changes_nothing():
     problem = digits_problem()
-    lane = SerialLane(problem, RULES)
+    lane = SerialLane(problem, PLAIN)
     (whole,) = train(lane, [trial("adam")], 27).values()
     member, calls = Member.new(trial("adam")), 0
     while member.step < 27:
@@ -160,7 +159,7 @@ def test_measures_are_means_over_all_examples():
 
 def test_both_lanes_test_the_same_weights():
     problem = digits_problem(dtype=torch.float64)
-    lanes = [SerialLane(problem, RULES), PopulationLane(problem, RULES, 2, compiled=False)]
+    lanes = [SerialLane(problem, PLAIN), PopulationLane(problem, PLAIN, 2, compiled=False)]
     trials = [trial("nesterov", 0, lr=0.1), trial("nesterov", 1, lr=0.1)]
     tested = [lane.test(list(train(lane, trials, 27).values())) for lane in lanes]
     assert tested[0] == tested[1]
@@ -173,7 +172,7 @@ def test_the_serial_lane_is_a_plain_training_loop():
     from ravine.recipes import build_model
 
     problem = digits_problem(dtype=torch.float64)
-    ((_, member),) = train(SerialLane(problem, RULES), [trial("adam", 7)], 27).items()
+    ((_, member),) = train(SerialLane(problem, PLAIN), [trial("adam", 7)], 27).items()
     model = build_model(problem, 7)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     batches = Batches([7], len(problem.train), 32, torch.device("cpu"))

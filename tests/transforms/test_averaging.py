@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
-from ravine import rules
+from ravine import Optimizer, rules
+from ravine.engines import eager
+from ravine.engines.block.engine import BlockEngine
+from ravine.engines.eager import EagerEngine
+from ravine.engines.native.engine import NativeEngine
+from ravine.engines.population import PopulationEngine
+from ravine.errors import SettingError
 from ravine.rules import at_param
-from ravine.transforms import at_probe, exponential_average, in_float32, polyak
+from ravine.transforms import (
+    at_probe,
+    chain,
+    exponential_average,
+    in_float32,
+    polyak,
+    stochastic_weight_average,
+)
 from tests.cases import STEPS, TOLERANCE, Ravine, difference, hyper_of
 from tests.references import Array
 from tests.transforms.walking import RUNS, walk_parts
@@ -89,3 +109,112 @@ def test_the_average_of_narrow_parameters_moves() -> None:
         exact = 2 - 0.999**500
         assert state["average"].tolist() == pytest.approx([exact] * 3, rel=1e-5)
         assert rule.output(param, state, hyper).dtype is torch.bfloat16
+
+
+def mean_of_some(path: Array, start: int, every: int) -> Array:
+    """θ̄ after every step, by NumPy's mean."""
+    means = []
+    for t in range(1, len(path) + 1):
+        taken = path[start + every - 1 : t : every]
+        means.append(taken.mean(axis=0) if len(taken) else path[t - 1])
+    return np.array(means)
+
+
+@pytest.mark.parametrize(("start", "every"), [(0, 4), (7, 3), (20, 30), (60, 5)])
+@pytest.mark.parametrize("label", PLAIN)
+def test_swa_is_the_mean_of_every_cth_point_of_the_path(label: str, start: int, every: int) -> None:
+    path = path_of(label)
+    rule = stochastic_weight_average(start, every)(RUNS[label][0])
+    ours, outputs = walk_parts(rule, PROBLEM.gradient, STEPS)
+    assert difference(ours, path) <= TOLERANCE
+    assert difference(outputs, mean_of_some(path, start, every)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("start", [0, 7])
+def test_polyak_is_swa_at_every_step(start: int) -> None:
+    one = walk_parts(polyak(start)(rules.adam(lr=0.1)), PROBLEM.gradient, STEPS)
+    other = walk_parts(
+        stochastic_weight_average(start, 1)(rules.adam(lr=0.1)), PROBLEM.gradient, STEPS
+    )
+    assert np.array_equal(one[1], other[1])
+
+
+def learn(model: nn.Module, optimizer: Any, steps: int, after: Callable[[int], None]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    for t in range(1, steps + 1):
+        x = torch.randn(8, 3, generator=generator, dtype=torch.float64)
+        optimizer.zero_grad()
+        (model(x) - x.sum(dim=1, keepdim=True)).square().mean().backward()
+        optimizer.step()
+        after(t)
+
+
+@pytest.mark.parametrize("engine", ["eager", "auto", "compiled"])
+def test_swa_is_torchs_averaged_model(engine: str) -> None:
+    start, every, steps = 6, 5, 33
+    torch.manual_seed(0)
+    ours = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+    theirs, averaged = deepcopy(ours), AveragedModel(ours)
+
+    def update(t: int) -> None:
+        if t > start and (t - start) % every == 0:
+            averaged.update_parameters(theirs)
+
+    learn(theirs, torch.optim.Adam(theirs.parameters(), lr=0.05), steps, update)
+    rule = chain(rules.adam(lr=0.05), stochastic_weight_average(start, every))
+    optimizer = Optimizer(ours.parameters(), rule, engine=engine)
+    learn(ours, optimizer, steps, lambda t: None)
+    optimizer.eval()
+    assert int(averaged.n_averaged) == 5
+    for mine, other in zip(ours.parameters(), averaged.module.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-13)
+    optimizer.train()
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [EagerEngine, NativeEngine, lambda r, s: BlockEngine(r, s, compiled=True)],
+    ids=["eager", "native", "compiled blocks"],
+)
+def test_swa_in_every_engine(make: Callable[[Any, Any], Any]) -> None:
+    """Also in float32, in which counts are held: whole numbers, so nothing is lost."""
+    start, every = 2, 3
+    rule = stochastic_weight_average(start, every)(rules.momentum(lr=0.1))
+    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-6)):
+        param = nn.Parameter(torch.tensor([1.0, -2.0, 3.0], dtype=dtype))
+        states: Any = defaultdict(dict)
+        engine, hyper, path = make(rule, states), eager.hyper_tensors(rule.defaults), []
+        for _ in range(20):
+            engine.arrange([param])
+            engine.step([param.detach().clone()], dict(hyper))
+            path.append(param.detach().double().numpy().copy())
+            output = eager.output(rule, param.detach(), states[param], hyper).double().numpy()
+            expected = mean_of_some(np.array(path), start, every)[-1]
+            assert difference(output[None], expected[None]) <= tolerance
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_members_of_a_population_average_by_their_own_settings(compiled: bool) -> None:
+    rule = stochastic_weight_average(0, 1)(rules.momentum())
+    settings = [(0, 1), (0, 4), (5, 3), (30, 2)]
+    hyper = [
+        {**rule.defaults, "lr": 0.1, "average_start": start, "average_every": every}
+        for start, every in settings
+    ]
+    weights = torch.linspace(-1, 2, 20, dtype=torch.float64).reshape(4, 5).clone()
+    engine = PopulationEngine(rule, hyper, weights, [torch.Size((5,))])
+    paths, kernels = [], {} if compiled else None
+    for _ in range(25):
+        engine.step(weights.clone(), kernels)
+        paths.append(weights.numpy().copy())
+    for member, (start, every) in enumerate(settings):
+        expected = mean_of_some(np.array(paths)[:, member], start, every)[-1]
+        assert difference(engine.output()[member].numpy()[None], expected[None]) <= TOLERANCE
+
+
+@pytest.mark.parametrize(("start", "every"), [(-1, 1), (0, 0), (0, 2.5), (1.0, 1), (0, True)])
+def test_settings_of_swa_that_are_no_numbers_of_steps(start: Any, every: Any) -> None:
+    with pytest.raises(SettingError, match=r"pass a whole number .*stochastic_weight_average\("):
+        stochastic_weight_average(start, every)

@@ -25,6 +25,7 @@ from ravine.transforms import (
     l2,
     maximize,
     polyak,
+    stochastic_weight_average,
 )
 from tests.cases import STEPS, TOLERANCE, Ravine, difference, hyper_of
 from tests.transforms.walking import OWN, normalized, renewing, shared, take, walk_parts
@@ -43,6 +44,7 @@ ALL = {
     "maximize": maximize,
     "polyak": polyak(),
     "stochastic": in_float32("stochastic"),
+    "stochastic_weight_average": stochastic_weight_average(2, 2),
 }
 
 

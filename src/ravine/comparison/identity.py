@@ -17,6 +17,9 @@ from ravine.engines import eager
 from ravine.errors import FolderError
 from ravine.recipes import Problem, build_model
 from ravine.rules import Rule
+from ravine.training.lane import evaluation_steps
+from ravine.training.procedure import Procedure
+from ravine.training.start import starting_model
 from ravine.transforms import at_probe
 
 
@@ -28,14 +31,12 @@ def fingerprint(problem: Problem) -> dict[str, str]:
     """
     recipe = problem.recipe
     model = build_model(problem, seed=0)
-    inputs, targets = (
-        t[: problem.batch_size] for t in (problem.train.inputs, problem.train.targets)
-    )
+    first = problem.train.first(problem.batch_size)
     model.eval()
     with torch.no_grad():
-        output = model(inputs)
-        values = [recipe.cost(output, targets), recipe.measure(output, targets)]
-    splits = [problem.train, problem.validation, *([problem.test] if problem.test else [])]
+        output = model(first.inputs)
+        values = [recipe.cost(output, first.targets), recipe.measure(output, first.targets)]
+    splits = [problem.at_hand, problem.validation, *([problem.test] if problem.test else [])]
     return {
         "name": recipe.name,
         "batch size": str(problem.batch_size),
@@ -61,6 +62,21 @@ def rule_digest(rule: Rule) -> str:
     return f"{_digest(*seen)} {dict(rule.defaults)} {rule.granularity}"
 
 
+def procedure_digest(problem: Problem, procedure: Procedure) -> str:
+    """What tells one procedure from another: each of its parts, by what it does."""
+    first = problem.train.first(problem.batch_size)
+    model = starting_model(problem, procedure, 0, first.inputs, first.targets)
+    values = [
+        torch.tensor([schedule(step) for step in evaluation_steps(problem.steps)])
+        for _, schedule in sorted(procedure.schedules.items())
+    ]
+    examples = problem.train.count
+    seen = procedure.order or problem.recipe.batches
+    order = [] if examples is None else [seen.epoch(0, 0, examples)]
+    parts = [*model.state_dict().values(), *values, *order]
+    return f"{_digest(*parts)} {rule_digest(procedure.rule)}"
+
+
 def _digest(*tensors: Tensor) -> str:
     total = hashlib.sha256()
     for tensor in tensors:
@@ -71,7 +87,7 @@ def _digest(*tensors: Tensor) -> str:
 
 
 def same_or_refuse(
-    store: Store, problem: Problem, settings: Settings, rules: Mapping[str, Rule]
+    store: Store, problem: Problem, settings: Settings, arms: Mapping[str, Procedure]
 ) -> None:
     """Bind a new folder to this recipe and these settings; on a known one, insist on the same.
 
@@ -79,8 +95,8 @@ def same_or_refuse(
         FolderError: the folder holds a comparison of something else; says what differs.
     """
     now: dict[str, Any] = {"recipe": fingerprint(problem), "settings": asdict(settings)}
-    now["settings"]["optimizers"] = list(settings.optimizers)
-    now["rules"] = {name: rule_digest(rule) for name, rule in rules.items()}
+    now["settings"]["arms"] = list(settings.arms)
+    now["procedures"] = {name: procedure_digest(problem, arm) for name, arm in arms.items()}
     if store.fact("recipe") is None:
         store.set_facts(**now)
         return
@@ -92,10 +108,12 @@ def same_or_refuse(
 
 
 def _difference(folder: Path, kind: str, name: str, stored: object, wanted: object) -> str:
-    if kind == "settings" or name in ("name", "batch size"):
+    if name == "arms":
+        shown = f"of {_short(stored)}, this command asks for {_short(wanted)}"
+    elif kind == "settings" or name in ("name", "batch size"):
         shown = f"with {name} {_short(stored)}, this command asks for {_short(wanted)}"
-    elif kind == "rules":
-        shown = f"with another rule of the name {name!r}"
+    elif kind == "procedures":
+        shown = f"with another {name!r}: its rule, start, schedule or order of examples differ"
     else:
         shown = f"of another recipe of this name: its {name} differ"
     return (

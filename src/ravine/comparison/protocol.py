@@ -11,8 +11,8 @@ from ravine.comparison.records import Settings
 from ravine.comparison.search import WORST, Score
 from ravine.comparison.store import Store
 from ravine.recipes import Problem
-from ravine.rules import Rule
 from ravine.training.lane import Lane, Member, evaluation_steps
+from ravine.training.procedure import Procedure
 from ravine.training.records import Run, Trial
 
 SELECTION_SEEDS = 2
@@ -35,7 +35,7 @@ class Comparison:
 
     Args:
         problem: the recipe, loaded and checked.
-        rules: optimizer name -> rule.
+        arms: what is compared, by name.
         settings: what decides the outcome besides the recipe.
         lane: trains the members.
         store: the run folder's database.
@@ -45,14 +45,14 @@ class Comparison:
     def __init__(
         self,
         problem: Problem,
-        rules: Mapping[str, Rule],
+        arms: Mapping[str, Procedure],
         settings: Settings,
         lane: Lane,
         store: Store,
         progress: Progress,
     ):
         self._problem = problem
-        self._rules = rules
+        self._arms = arms
         self._lane = lane
         self._store = store
         self._progress = progress
@@ -69,8 +69,8 @@ class Comparison:
         self._store.forget_snapshots("final", keep=())
 
     def select(self) -> dict[str, float]:
-        """Stage 1: the best learning rate of each optimizer on the selection seeds."""
-        tried = {name: search.grid(r.defaults["lr"]) for name, r in self._rules.items()}
+        """Stage 1: the best learning rate of each arm on the selection seeds."""
+        tried = {name: search.grid(arm.rule.defaults["lr"]) for name, arm in self._arms.items()}
         rates: Rates = tried
         for rung in search.RUNGS:
             until = rung_steps(self._problem.steps, rung)
@@ -129,7 +129,7 @@ class Comparison:
 
     def _trials(self, rates: Rates, seeds: Iterable[int]) -> list[Trial]:
         return [
-            Trial(name, {**self._rules[name].defaults, "lr": rate}, seed)
+            Trial(name, {**self._arms[name].rule.defaults, "lr": rate}, seed)
             for name in rates
             for rate in rates[name]
             for seed in seeds
@@ -166,7 +166,7 @@ class Comparison:
     def _unsettled(self, chosen: Mapping[str, float], tried: Scores) -> list[str]:
         why = {name: search.unsettled(chosen[name], tried[name]) for name in chosen}
         return [
-            f"{self._rules[name].title}'s best learning rate {chosen[name]:g} is {reason}"
+            f"{self._arms[name].title}'s best learning rate {chosen[name]:g} is {reason}"
             for name, reason in why.items()
             if reason
         ]
@@ -203,12 +203,12 @@ def score(runs: Sequence[Run], maximize: bool, until: int | None = None) -> Scor
 
 
 def final_scores(runs: Sequence[Run], names: Sequence[str], maximize: bool) -> list[list[float]]:
-    """Final validation metrics, lower is better, [optimizers][seeds in ascending order].
+    """Final validation metrics, lower is better, [arms][seeds in ascending order].
 
     A diverged run gets the worst value there is: that of the worst healthy run, or of the untrained
     model where that is worse.
     """
-    by_key = {(run.trial.optimizer, run.trial.seed): run for run in runs}
+    by_key = {(run.trial.procedure, run.trial.seed): run for run in runs}
     seeds = sorted({seed for _, seed in by_key})
     matrix = [[score([by_key[name, seed]], maximize)[0] for seed in seeds] for name in names]
     start = [score([run], maximize, until=0)[0] for run in runs]

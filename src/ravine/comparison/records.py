@@ -13,12 +13,12 @@ class Settings:
     """What decides the outcome of a comparison, besides the recipe.
 
     Attributes:
-        optimizers: names, in the order asked for.
+        arms: names of what is compared, in the order asked for.
         steps: T, gradient steps of a full training.
         seed: base seed; selection and final seeds derive from it and never overlap.
     """
 
-    optimizers: tuple[str, ...]
+    arms: tuple[str, ...]
     steps: int
     seed: int
 
@@ -54,13 +54,15 @@ class RateScore:
 
 @dataclass(frozen=True)
 class Arm:
-    """One optimizer in a verdict. Metrics are on fresh seeds at the chosen hyperparameters.
+    """One procedure in a verdict. Metrics are on fresh seeds at the chosen hyperparameters.
 
     Attributes:
-        optimizer: its name. title: its name in print.
+        name: of a plain optimizer, the rule's; else with what else varies, "adam/he_normal".
+        title: its name in print.
+        parts: its "optimizer", "init", "schedule" and order of "batches", by name.
         hyper: the chosen hyperparameters.
         p_best: probability that its expected validation metric is the best of all arms.
-        beats: other optimizer -> probability that this one's expected metric is better.
+        beats: other arm -> probability that this one's expected metric is better.
         validation: the metric on the validation data. test: on the test data, touched once.
         rank: rank among the arms, 1 is best, averaged over seeds.
         steps_to_target: median over seeds; infinite for a miss.
@@ -70,11 +72,12 @@ class Arm:
         diverged: how many trials (selection and final) diverged.
         final_diverged: how many of the final ones. They count as the worst value there is in
             `validation`, which then is no measurement; `test` is None.
-        gradient_steps: gradient steps granted to this optimizer in the selection.
+        gradient_steps: gradient steps that this arm took in the selection.
     """
 
-    optimizer: str
+    name: str
     title: str
+    parts: Mapping[str, str]
     hyper: Mapping[str, float]
     p_best: float
     beats: Mapping[str, float]
@@ -96,6 +99,36 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Level:
+    """One level of a dimension of a comparison, e.g. the start "he_normal".
+
+    Attributes:
+        name: its name.
+        validation: the metric, averaged over the arms that take this level.
+        behind: how much worse than the best level it is, paired over seeds; 0 for the best one.
+        p_best: probability that its expected metric is the best of all levels.
+    """
+
+    name: str
+    validation: Interval
+    behind: Interval
+    p_best: float
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a dimension of a comparison ("optimizer", "init", "schedule", "batches") does by itself.
+
+    Attributes:
+        dimension: which one.
+        levels: what was compared in it, best first.
+    """
+
+    dimension: str
+    levels: tuple[Level, ...]
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The answer of a comparison.
 
@@ -107,6 +140,7 @@ class Verdict:
         target: the validation metric that counts as "there" for steps and seconds to target.
         warnings: what the reader must know before trusting the answer.
         environment: versions, machine, lane, and the command.
+        effects: what each dimension does by itself, where arms differ in more than the optimizer.
     """
 
     recipe: str
@@ -119,6 +153,7 @@ class Verdict:
     target: float
     warnings: tuple[str, ...]
     environment: Mapping[str, str]
+    effects: tuple[Effect, ...] = ()
 
     @property
     def decision(self) -> str:
@@ -134,7 +169,7 @@ class Study:
         settings: what was asked for.
         verdict: what came out.
         selection: one run per point and seed of stage 1, with its curve as far as it was trained.
-        final: one run per optimizer and fresh seed.
+        final: one run per arm and fresh seed.
         baseline: validation metric before training, the mean over final seeds.
     """
 

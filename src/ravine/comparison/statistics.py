@@ -76,6 +76,12 @@ def interval(values: ArrayLike) -> Interval:
     return Interval(mean=float(sample.mean()), lo=lo, hi=hi)
 
 
+def signed(interval: Interval, sign: int) -> Interval:
+    """The interval of the negated metric if sign is -1, else the same."""
+    lo, hi = sorted((sign * interval.lo, sign * interval.hi))
+    return Interval(sign * interval.mean, lo, hi)
+
+
 def _bootstrap(sample: Array, method: str) -> tuple[float, float]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # "BCa is undefined": `interval` sees the NaN itself

@@ -17,18 +17,18 @@ from ravine.training.records import Point, Run, Trial
 
 FILE = "run.sqlite"
 APPLICATION_ID = 0x52415649  # "RAVI": tells our files from other programs' databases
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE trials (
     id INTEGER PRIMARY KEY,
     stage TEXT NOT NULL,            -- selection | final
-    optimizer TEXT NOT NULL,
+    procedure TEXT NOT NULL,        -- name of the arm
     hyper TEXT NOT NULL,            -- JSON, keys sorted
     seed INTEGER NOT NULL,
     test_metric REAL,
-    UNIQUE (stage, optimizer, hyper, seed)
+    UNIQUE (stage, procedure, hyper, seed)
 ) STRICT;
 CREATE TABLE points (
     trial INTEGER NOT NULL REFERENCES trials,
@@ -196,7 +196,7 @@ class Store:
     def runs(self, stage: str) -> list[Run]:
         """All runs of a stage, in the order in which they were begun."""
         rows = self._db.execute(
-            "SELECT id, optimizer, hyper, seed FROM trials WHERE stage = ? ORDER BY id", (stage,)
+            "SELECT id, procedure, hyper, seed FROM trials WHERE stage = ? ORDER BY id", (stage,)
         ).fetchall()
         return [self._run(row, Trial(name, json.loads(h), seed)) for row, name, h, seed in rows]
 
@@ -212,7 +212,7 @@ class Store:
 
     def _find(self, stage: str, trial: Trial) -> int | None:
         row = self._db.execute(
-            "SELECT id FROM trials WHERE (stage, optimizer, hyper, seed) = (?, ?, ?, ?)",
+            "SELECT id FROM trials WHERE (stage, procedure, hyper, seed) = (?, ?, ?, ?)",
             _key(stage, trial),
         ).fetchone()
         return None if row is None else int(row[0])
@@ -222,14 +222,14 @@ class Store:
         if found is not None:
             return found
         cursor = self._db.execute(
-            "INSERT INTO trials (stage, optimizer, hyper, seed) VALUES (?, ?, ?, ?)",
+            "INSERT INTO trials (stage, procedure, hyper, seed) VALUES (?, ?, ?, ?)",
             _key(stage, trial),
         )
         return int(cursor.lastrowid or 0)
 
 
 def _key(stage: str, trial: Trial) -> tuple[str, str, str, int]:
-    return stage, trial.optimizer, json.dumps(dict(trial.hyper), sort_keys=True), trial.seed
+    return stage, trial.procedure, json.dumps(dict(trial.hyper), sort_keys=True), trial.seed
 
 
 def _nan_for_null(value: float | None) -> float:

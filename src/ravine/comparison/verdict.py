@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from ravine.comparison import statistics
+from ravine.comparison.effects import effects
 from ravine.comparison.protocol import final_scores, rung_steps, score
 from ravine.comparison.records import Arm, Interval, RateScore, Settings, Study, Verdict
 from ravine.comparison.search import RUNGS, WORST
 from ravine.comparison.store import Store
 from ravine.errors import FolderError
+from ravine.training.ending import steps_taken
 from ravine.training.records import Run
 
 FILE = "verdict.json"
@@ -38,9 +40,9 @@ def conclude(store: Store) -> Study:
             f"{store.folder} holds no finished comparison; type its `ravine compare` command again"
         )
     stored = store.fact("settings")
-    settings = Settings(tuple(stored["optimizers"]), stored["steps"], stored["seed"])
+    settings = Settings(tuple(stored["arms"]), stored["steps"], stored["seed"])
     selection, final = store.runs("selection"), store.runs("final")
-    names = list(settings.optimizers)
+    names = list(settings.arms)
     sign = -1 if facts["maximize"] else 1
     scores = np.array(final_scores(final, names, facts["maximize"]))
     target = facts["target"]
@@ -51,13 +53,15 @@ def conclude(store: Store) -> Study:
     rivals = _rivals(names, scores)
     arms = [
         Arm(
-            optimizer=name,
+            name=name,
             title=facts["titles"][name],
-            validation=_signed(statistics.interval(scores[i]), sign),
+            parts=facts["parts"][name],
+            validation=statistics.signed(statistics.interval(scores[i]), sign),
             **rivals[name],
             **_selected(
                 _runs_of(name, selection), outcome["chosen"][name], settings, sign, baseline
             ),
+            gradient_steps=_steps(_runs_of(name, selection), facts),
             **_judged(_runs_of(name, final), facts["step_seconds"][name], sign, target),
             diverged=_diverged(_runs_of(name, [*selection, *final])),
         )
@@ -74,6 +78,7 @@ def conclude(store: Store) -> Study:
         target=target,
         warnings=tuple(_warnings(outcome["unsettled"], arms, facts)),
         environment=store.fact("environment"),
+        effects=effects(names, facts["parts"], scores, sign),
     )
     return Study(settings, verdict, tuple(selection), tuple(final), baseline)
 
@@ -96,13 +101,17 @@ def _rivals(names: Sequence[str], scores: statistics.Array) -> dict[str, dict[st
 def _selected(
     runs: Sequence[Run], chosen: float, settings: Settings, sign: int, baseline: float
 ) -> dict[str, Any]:
-    """What an arm's selection runs say: `rates`, `lr_band` and `gradient_steps`."""
+    """What an arm's selection runs say: `rates` and `lr_band`."""
     rates = _rates(runs, chosen, settings, sign)
     return {
         "rates": rates,
         "lr_band": _band(runs, rates, chosen, sign, baseline),
-        "gradient_steps": sum(run.curve[-1].step for run in runs),
     }
+
+
+def _steps(runs: Sequence[Run], facts: Mapping[str, Any]) -> int:
+    """Gradient steps that runs really took; some may have stopped early."""
+    return sum(steps_taken(run.curve, facts["patience"], facts["maximize"]) for run in runs)
 
 
 def _judged(runs: Sequence[Run], step_seconds: float, sign: int, target: float) -> dict[str, Any]:
@@ -134,19 +143,14 @@ def _median_of_healthy(
 
 
 def _runs_of(name: str, runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if run.trial.optimizer == name]
-
-
-def _signed(interval: Interval, sign: int) -> Interval:
-    ends = sorted((sign * interval.lo, sign * interval.hi))
-    return Interval(sign * interval.mean, *ends)
+    return [run for run in runs if run.trial.procedure == name]
 
 
 def _test(runs: Sequence[Run], sign: int) -> Interval | None:
     """The metric on the test data; None where it was not taken, or a run diverged."""
     values = [run.test_metric for run in runs if run.diverged_at is None]
     known = [sign * value for value in values if value is not None and math.isfinite(value)]
-    return _signed(statistics.interval(known), sign) if len(known) == len(runs) else None
+    return statistics.signed(statistics.interval(known), sign) if len(known) == len(runs) else None
 
 
 def _to_target(runs: Sequence[Run], sign: int, target: float) -> float:
@@ -237,7 +241,8 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "metric": {"name": verdict.metric, "goal": "maximize" if verdict.maximize else "minimize"},
         "arms": [
             {
-                "optimizer": arm.optimizer,
+                "name": arm.name,
+                **arm.parts,
                 "lr": arm.lr,
                 "other": {name: value for name, value in arm.hyper.items() if name != "lr"},
                 "p_best": arm.p_best,
@@ -263,6 +268,18 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             }
             for arm in verdict.arms
         ],
+        "effects": {
+            effect.dimension: [
+                {
+                    "name": level.name,
+                    "validation": interval(level.validation),
+                    "behind": interval(level.behind),
+                    "p_best": level.p_best,
+                }
+                for level in effect.levels
+            ]
+            for effect in verdict.effects
+        },
         "seeds": {
             "selection": list(verdict.selection_seeds),
             "final": list(verdict.final_seeds),

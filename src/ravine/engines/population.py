@@ -89,6 +89,11 @@ class PopulationEngine:
             for name, entry in piece.state.items()
         }
 
+    def set(self, name: str, values: Sequence[float]) -> None:
+        """Give a hyperparameter another value for each member, from the next step on."""
+        old = self._hyper[name]
+        self._hyper[name] = torch.tensor(values, dtype=old.dtype, device=old.device)[:, None]
+
     def step(self, grads: Tensor, kernels: Kernels | None = None) -> None:
         """One update of all members, in place.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from functools import cache
 from itertools import count
@@ -16,11 +16,11 @@ from ravine import rules
 from ravine.errors import SettingError
 from ravine.optim._base import Group, RuleOptimizer
 from ravine.optim._checks import check_number, check_options
-from ravine.optim._ranges import FROM_ZERO
+from ravine.optim._ranges import FINITE, ranges_of
 from ravine.rules import REGISTRY, Rule
 
 Schedule = Callable[[int], float]
-"""Step, from 0 on -> learning rate."""
+"""Step, from 0 on -> value of a hyperparameter: one of `ravine.schedules`, or any function."""
 
 BESIDE = ("params", "param_names", "rule", "maximize", "initial_lr", "name")
 """Keys of a group that are no hyperparameters of its rule."""
@@ -30,22 +30,28 @@ class Optimizer(RuleOptimizer):
     """Steps parameters under any rule.
 
         Optimizer(model.parameters(), "lion", lr=1e-4)
-        Optimizer(model.parameters(), chain(clip_norm(1.0), adam()), lr=lambda step: 0.1 / (step + 1))
+        Optimizer(model.parameters(), chain(clip_norm(1.0), adam()), lr=0.1 * inverse_time(0.01))
+        Optimizer(model.parameters(), "momentum", lr=0.1, momentum=ramp(0.5, 0.99, 1000))
         Optimizer(groups(model, {"*.bias": "sgd", "*": "muon"}))
 
     The options of a group are the rule's hyperparameters, by the rule's names. A group may have a
     "rule" of its own. In `param_groups`, and in checkpoints, the rule stands by its name.
 
+    Any hyperparameter may be a schedule, step -> value: one of `ravine.schedules`, times a number
+    where it gives factors, or any function. It is evaluated at every step, from 0 on, and never
+    multiplied with anything; its value is written to the group. The group's "steps_taken" is in
+    checkpoints, so a run that goes on has the values of one that never stopped.
+
     Args:
         params: parameters, named parameters or groups, as for torch; or what `groups` gives.
         rule: of the groups that name none: a rule, alone or in a chain, or its name on the command
             line (`ravine.rules.REGISTRY`).
-        lr: of the groups that set none: a number, or a schedule, step -> learning rate. The schedule
-            is evaluated at every step, from 0 on, and never multiplied with anything; its value is
-            written to the group's "lr", and the group's "steps_taken" is in checkpoints. None: the
-            default of each group's rule.
+        lr: of the groups that set none: a number or a schedule. None: the default of each group's
+            rule.
         engine, rounding: as for `RuleOptimizer`.
         maximize: climb instead of descend.
+        options: other hyperparameters of the groups that set none, as numbers or schedules; every
+            group's rule must have them.
 
     Raises:
         UnknownNameError: no rule goes by that name.
@@ -62,10 +68,13 @@ class Optimizer(RuleOptimizer):
         engine: str = "auto",
         rounding: str = "nearest",
         maximize: bool = False,
+        **options: float | Tensor | Schedule,
     ) -> None:
         self._rules = _Rules()
-        self._default = self._rules.name(as_rule(rule)), lr
-        self._schedules: list[Schedule | None] = []
+        self._default = {"rule": self._rules.name(as_rule(rule)), **options}
+        if lr is not None:
+            self._default["lr"] = lr
+        self._schedules: list[dict[str, Schedule]] = []
         super().__init__(params, {"maximize": maximize}, engine=engine, rounding=rounding)
 
     def add_param_group(self, param_group: Group) -> None:
@@ -74,25 +83,21 @@ class Optimizer(RuleOptimizer):
         Raises:
             SettingError: a rule, an option or a parameter that cannot be used.
         """
-        default_rule, default_lr = self._default
-        group = dict(param_group)
+        group = {**self._default, **param_group}
         known = copy(self._rules)
-        rule = known.find(group.pop("rule", default_rule))
+        rule = known.find(group["rule"])
         check_options(group, rule, BESIDE)
-        options = {**rule.defaults, "rule": known.name(rule)}
-        if default_lr is not None:
-            options["lr"] = default_lr
-        group = {**options, **group}
-        schedule = group["lr"] if callable(group["lr"]) else None
-        if schedule is not None:
-            group |= {"lr": _evaluated(schedule, 0), "steps_taken": 0}
+        group = {**rule.defaults, **group, "rule": known.name(rule)}
+        schedules = {name: group[name] for name in rule.defaults if callable(group[name])}
+        if schedules:
+            group |= {**_evaluated(schedules, 0, rule), "steps_taken": 0}
         before, self._rules = self._rules, known
         try:
             super().add_param_group(group)
         except Exception:
             self._rules = before
             raise
-        self._schedules.append(schedule)
+        self._schedules.append(schedules)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take options and states from a checkpoint of this class, as `RuleOptimizer` does.
@@ -112,8 +117,8 @@ class Optimizer(RuleOptimizer):
                     "was saved."
                 )
         super().load_state_dict(state_dict)
-        for group, schedule in zip(self.param_groups, self._schedules, strict=True):
-            if schedule is not None:
+        for group, schedules in zip(self.param_groups, self._schedules, strict=True):
+            if schedules:
                 group.setdefault("steps_taken", 0)
 
     def _rule(self, group: Group) -> Rule:
@@ -121,13 +126,16 @@ class Optimizer(RuleOptimizer):
 
     def _step(self) -> None:
         scheduled = [
-            (group, schedule)
-            for group, schedule in zip(self.param_groups, self._schedules, strict=True)
-            if schedule is not None
+            (group, schedules)
+            for group, schedules in zip(self.param_groups, self._schedules, strict=True)
+            if schedules
         ]
-        rates = [_evaluated(schedule, group["steps_taken"]) for group, schedule in scheduled]
-        for (group, _), rate in zip(scheduled, rates, strict=True):
-            group["lr"] = rate
+        values = [
+            _evaluated(schedules, group["steps_taken"], self._rule(group))
+            for group, schedules in scheduled
+        ]
+        for (group, _), of_group in zip(scheduled, values, strict=True):
+            group.update(of_group)
         super()._step()
         for group, _ in scheduled:
             group["steps_taken"] += 1
@@ -209,13 +217,16 @@ def _named(name: str) -> Rule:
     return rules.get(name)
 
 
-def _evaluated(schedule: Schedule, step: int) -> float:
-    """The learning rate of a step.
+def _evaluated(schedules: Mapping[str, Schedule], step: int, rule: Rule) -> dict[str, float]:
+    """The hyperparameters of a step, by name.
 
     Raises:
-        SettingError: it is no finite number >= 0.
+        SettingError: one of them is out of its range.
     """
-    rate = schedule(step)
-    rate = float(rate) if rate is not None else math.nan
-    check_number(f"lr (the schedule at step {step})", rate, FROM_ZERO)
-    return rate
+    ranges, values = ranges_of(rule), {}
+    for name, schedule in schedules.items():
+        value = schedule(step)
+        values[name] = float(value) if value is not None else math.nan
+        shown = f"{name} (the schedule at step {step})"
+        check_number(shown, values[name], ranges.get(name, FINITE))
+    return values

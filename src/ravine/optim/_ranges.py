@@ -31,6 +31,7 @@ ITERATIONS = Range("a whole number from 0 to 99", lambda x: 0 <= x < 100 and x =
 RANGES: Mapping[str, Range] = {
     "alpha": FROM_ZERO,
     "average_decay": DECAY,
+    "average_every": COUNT,
     "average_start": FROM_ZERO,
     "beta1": DECAY,
     "beta2": DECAY,

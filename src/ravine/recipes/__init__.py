@@ -2,12 +2,13 @@
 
 from ravine.recipes.building import build_model
 from ravine.recipes.check import check
-from ravine.recipes.data import Split
+from ravine.recipes.examples import Examples, Split
 from ravine.recipes.loading import BUILT_IN, find
 from ravine.recipes.recipe import Measure, Problem, Recipe, load
 
 __all__ = [
     "BUILT_IN",
+    "Examples",
     "Measure",
     "Problem",
     "Recipe",

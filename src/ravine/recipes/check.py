@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ravine.errors import RecipeError
 from ravine.recipes.building import build_apart
-from ravine.recipes.data import Split
+from ravine.recipes.examples import Split
 from ravine.recipes.recipe import Measure, Problem
 from ravine.recipes.wording import INTEGERS, cast, described, said, shape
 from ravine.seeds import derive
@@ -27,7 +27,11 @@ def check(problem: Problem) -> None:
         RecipeError: the model cannot be built anew for each trial or does not fit the data, the
             cost or the metric is not a finite 0-D number at the start, or has no gradient.
     """
-    splits = {"training": problem.train, "validation": problem.validation, "test": problem.test}
+    splits = {
+        "training": problem.at_hand,
+        "validation": problem.validation,
+        "test": problem.test,
+    }
     with torch.random.fork_rng(devices=[]):
         models = build_apart(problem)
         for seed, model in enumerate(models):
@@ -41,7 +45,7 @@ def check(problem: Problem) -> None:
 def _try_a_step(problem: Problem, model: nn.Module, seed: int) -> None:
     """The gradient of the first training minibatch, in training mode."""
     model.train()
-    split = _part(problem.train, 0, problem.batch_size)
+    split = problem.train.first(problem.batch_size)
     where = f"on training examples 1 to {len(split)} under seed {seed}"
     output = _output(model, "training", split.inputs)
     cost = _measured(problem.recipe.cost, "cost", output, split.targets, where)

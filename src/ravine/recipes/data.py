@@ -1,29 +1,40 @@
-"""One split of a recipe, from what a user gave to two tensors in memory."""
+"""The data of a recipe, from what a user gave to examples that can be trained on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset, IterableDataset, default_collate
 
 from ravine.errors import RecipeError
+from ravine.recipes.examples import Examples, Lazy, Split, Stream
 from ravine.recipes.wording import DTYPES, said
 
 EXPECTED = "expected (inputs, targets) tensors or a map-style torch Dataset of such pairs"
 
 
-@dataclass(frozen=True)
-class Split:
-    """Examples held in memory: inputs [examples, ...] and targets [examples, ...]."""
+def load_training(data: Any, workers: int | None) -> Examples:
+    """The training examples of a recipe: brought into memory, or to be read while training.
 
-    inputs: Tensor
-    targets: Tensor
+    Args:
+        data: what a recipe says.
+        workers: processes that read; None brings a map-style Dataset into memory.
 
-    def __len__(self) -> int:
-        return len(self.inputs)
+    Raises:
+        RecipeError: as for `load_split`.
+    """
+    if isinstance(data, IterableDataset):
+        return Stream(data, workers or 0)
+    if workers is None:
+        return load_split(data, "training")
+    if not isinstance(data, Dataset):
+        raise RecipeError(
+            f"training data are {type(data).__name__} with workers={workers}; "
+            "expected a torch Dataset to read from, or workers=None for data in memory"
+        )
+    return Lazy(data, workers)
 
 
 def load_split(data: Any, which: str) -> Split:

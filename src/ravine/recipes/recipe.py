@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 
-from ravine.batches import per_epoch
+from ravine.batches import Last, Order, per_epoch, shuffled
 from ravine.errors import RecipeError, SettingError
-from ravine.recipes.data import Split, load_split
+from ravine.recipes.data import load_split, load_training
+from ravine.recipes.examples import Examples, Split
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 """(output, target) -> 0-D mean over the examples."""
+
+COUNTS = {"epochs": 1, "steps": 1, "batch_size": 1, "workers": 0, "patience": 1}
+"""Whole numbers of a recipe, or None, and where they start."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +30,20 @@ class Recipe:
         model: builds the module; called under the run's seed, so its initialization is random.
         cost: the surrogate loss that is minimized, (output, target) -> 0-D mean over examples.
         train: a pair of tensors (inputs, targets), or a map-style `torch.utils.data.Dataset` of such
-            pairs. Held in memory.
-        validation: the same, for choosing.
+            pairs, held in memory; or, where `workers` says so, read while training. An
+            `IterableDataset` is a stream: its examples are used as they come, each once.
+        validation: a pair of tensors or a map-style Dataset, held in memory, for choosing.
         test: the same, looked at once, at the end; None if there is none.
         metric: what one really cares about, (output, target) -> 0-D mean; the cost if not given.
         maximize: whether a larger metric is better.
         batch_size: examples in a minibatch; None for the full batch.
+        last_batch: "drop" or "keep" a last, smaller minibatch of an epoch.
+        batches: the order in which examples are seen, one of `ravine.batches`.
         epochs, steps: training length, exactly one of them.
+        workers: processes that read a Dataset's examples while training, for data larger than
+            memory; 0 reads them in this process. None: held in memory.
+        patience: stop early after so many evaluations (of 27 in a full training) without a better
+            validation metric, and go back to the best weights. None: train to the end.
         target: a metric value that counts as "there"; by default the comparison derives one.
     """
 
@@ -48,11 +59,16 @@ class Recipe:
     epochs: int | None = None
     steps: int | None = None
     target: float | None = None
+    last_batch: Last = "drop"
+    batches: Order = field(default_factory=shuffled)
+    workers: int | None = None
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         self._insist_on_name()
         self._insist_on_functions()
         self._insist_on_numbers()
+        self._insist_on_batches()
 
     def _insist_on_name(self) -> None:
         name = self.name
@@ -70,9 +86,9 @@ class Recipe:
                 f"recipe {self.name!r} has a model of type {type(self.model).__name__}; expected a "
                 "function that builds a new module, e.g. model=lambda: nn.Linear(64, 10)"
             )
-        for field in ("cost", "metric"):
-            value = getattr(self, field)
-            if field == "metric" and value is None:
+        for what in ("cost", "metric"):
+            value = getattr(self, what)
+            if what == "metric" and value is None:
                 continue
             if not callable(value) or isinstance(value, type):
                 got = (
@@ -81,8 +97,8 @@ class Recipe:
                     else type(value).__name__
                 )
                 raise RecipeError(
-                    f"recipe {self.name!r} has {field}={got}; expected a function "
-                    f"(output, target) -> number, e.g. {field}=torch.nn.functional.cross_entropy"
+                    f"recipe {self.name!r} has {what}={got}; expected a function "
+                    f"(output, target) -> number, e.g. {what}=torch.nn.functional.cross_entropy"
                 )
 
     def _insist_on_numbers(self) -> None:
@@ -91,11 +107,12 @@ class Recipe:
                 f"recipe {self.name!r} has epochs={self.epochs}, steps={self.steps}; "
                 "give exactly one, e.g. epochs=30"
             )
-        for field in ("epochs", "steps", "batch_size"):
-            value = getattr(self, field)
-            if value is not None and not _is_count(value):
+        for what, least in COUNTS.items():
+            value = getattr(self, what)
+            if value is not None and not _is_count(value, least):
                 raise SettingError(
-                    f"recipe {self.name!r} has {field}={value!r}; expected a whole number from 1 on"
+                    f"recipe {self.name!r} has {what}={value!r}; "
+                    f"expected a whole number from {least} on"
                 )
         if not isinstance(self.maximize, bool):
             raise SettingError(
@@ -106,6 +123,18 @@ class Recipe:
             raise SettingError(
                 f"recipe {self.name!r} has target={self.target!r}; "
                 "expected a finite number, e.g. target=0.05, or None"
+            )
+
+    def _insist_on_batches(self) -> None:
+        if self.last_batch not in ("drop", "keep"):
+            raise SettingError(
+                f"recipe {self.name!r} has last_batch={self.last_batch!r}; "
+                "expected 'drop' or 'keep'"
+            )
+        if not isinstance(self.batches, Order):
+            raise SettingError(
+                f"recipe {self.name!r} has batches={self.batches!r}; expected an order of examples, "
+                "e.g. batches=ravine.batches.shuffled_once()"
             )
 
     @property
@@ -128,17 +157,23 @@ class Problem:
 
     Attributes:
         recipe: where it comes from.
-        train, validation, test: the data as tensors.
+        train: the training examples.
+        validation, test: the data as tensors.
         batch_size: examples in a minibatch.
         steps: gradient steps of a full training.
     """
 
     recipe: Recipe
-    train: Split
+    train: Examples
     validation: Split
     test: Split | None
     batch_size: int
     steps: int
+
+    @property
+    def at_hand(self) -> Split:
+        """All training examples; of those that are read while training, the first minibatch."""
+        return self.train if isinstance(self.train, Split) else self.train.first(self.batch_size)
 
 
 def load(recipe: Recipe, steps: int | None = None, epochs: int | None = None) -> Problem:
@@ -150,26 +185,46 @@ def load(recipe: Recipe, steps: int | None = None, epochs: int | None = None) ->
 
     Raises:
         RecipeError: the data cannot be used.
-        SettingError: the length is not a positive whole number.
+        SettingError: the length is not a positive whole number, or cannot be told.
     """
     for name, value in (("steps", steps), ("epochs", epochs)):
-        if value is not None and not _is_count(value):
+        if value is not None and not _is_count(value, 1):
             raise SettingError(f"--{name} {value!r}; expected a whole number from 1 on")
     if steps is not None and epochs is not None:
         raise SettingError("--steps and --epochs both given; expected one of them")
-    train = load_split(recipe.train, "training")
-    batch_size = min(recipe.batch_size or len(train), len(train))
+    train = load_training(recipe.train, recipe.workers)
     if steps is None and epochs is None:
         steps, epochs = recipe.steps, recipe.epochs
+    batch_size = _batch_size(recipe, train.count)
     return Problem(
         recipe=recipe,
         train=train,
         validation=load_split(recipe.validation, "validation"),
         test=None if recipe.test is None else load_split(recipe.test, "test"),
         batch_size=batch_size,
-        steps=steps or (epochs or 0) * per_epoch(len(train), batch_size),
+        steps=steps or (epochs or 0) * _steps_per_epoch(recipe, train.count, batch_size),
     )
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _batch_size(recipe: Recipe, examples: int | None) -> int:
+    if examples is not None:
+        return min(recipe.batch_size or examples, examples)
+    if recipe.batch_size is None:
+        raise SettingError(
+            f"recipe {recipe.name!r} has a stream of examples and batch_size=None; a stream has no "
+            "full batch: expected a number, e.g. batch_size=32"
+        )
+    return recipe.batch_size
+
+
+def _steps_per_epoch(recipe: Recipe, examples: int | None, batch_size: int) -> int:
+    if examples is None:
+        raise SettingError(
+            f"recipe {recipe.name!r} has a stream of examples, which has no epochs; "
+            "give the training length in steps, e.g. steps=1000 or --steps 1000"
+        )
+    return per_epoch(examples, batch_size, recipe.last_batch)
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least

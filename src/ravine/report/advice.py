@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ravine.comparison.records import Arm, Verdict
 from ravine.report import words
-from ravine.report.arms import lost, mark, metric_of, named
+from ravine.report.arms import lost, mark, metric_of, named, noun
 
 LEADS = 0.7
 """P(best) from which one of several possible winners is called the probable one."""
@@ -17,7 +17,7 @@ MOST = 6
 
 def answer(verdict: Verdict) -> str:
     """Say which optimizer to use; none of those of which every final run diverged."""
-    best = [arm for arm in verdict.arms if arm.optimizer in verdict.best]
+    best = [arm for arm in verdict.arms if arm.name in verdict.best]
     trained = [arm for arm in best if not lost(verdict, arm)]
     if not trained:
         return _nothing(verdict)
@@ -37,7 +37,7 @@ def _nothing(verdict: Verdict) -> str:
     else:
         what = "every run on fresh seeds diverged"
     return (
-        f"No optimizer trained this recipe: {what}. Check the data, the cost and the "
+        f"No {noun(verdict)} trained this recipe: {what}. Check the data, the cost and the "
         "initialization."
     )
 
@@ -47,9 +47,9 @@ def _winner(verdict: Verdict, arm: Arm) -> str:
     result = f"{metric.label} on fresh seeds is {metric.interval(arm.validation)}"
     use = f"{arm.title} with learning rate {words.number(arm.lr)}: its {result}"
     if len(verdict.arms) == 1:
-        text = f"{use}; no other optimizer was compared with it."
+        text = f"{use}; no other {noun(verdict)} was compared with it."
     else:
-        rivals = f"the best of {len(verdict.arms)} optimizers with {words.p_is(arm.p_best)}"
+        rivals = f"the best of {len(verdict.arms)} {noun(verdict)}s with {words.p_is(arm.p_best)}"
         text = f"Use {use}, and it is {rivals}."
     if not arm.final_diverged:
         return text
@@ -72,7 +72,7 @@ def _tie(verdict: Verdict, best: Sequence[Arm]) -> str:
     names = words.listing(_settings(verdict, best), most=MOST)
     two = len(best) == 2
     if len(best) == len(verdict.arms):
-        names = f"{'both' if two else f'all {len(best)}'} optimizers, {names},"
+        names = f"{'both' if two else f'all {len(best)}'} {noun(verdict)}s, {names},"
     text = f"No single winner: {names} cannot be told apart after {_seeds(verdict)}"
     if any(arm.final_diverged for arm in best):
         return f"{text}."

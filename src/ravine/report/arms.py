@@ -1,4 +1,4 @@
-"""How every fact names an optimizer and what became of it: key, metric, divergence, good rates."""
+"""How every fact names an arm and what became of it: key, metric, divergence, good rates."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ONLY_NEAR = 0.25
 
 
 def keys(study: Study) -> dict[str, Key]:
-    """One key per optimizer, best first; slots go by the order asked for, whatever came out."""
-    order = {name: slot for slot, name in enumerate(study.settings.optimizers)}
+    """One key per arm, best first; slots go by the order asked for, whatever came out."""
+    order = {name: slot for slot, name in enumerate(study.settings.arms)}
     for arm in study.verdict.arms:
-        order.setdefault(arm.optimizer, len(order))
-    return {a.optimizer: Key(a.optimizer, a.title, order[a.optimizer]) for a in study.verdict.arms}
+        order.setdefault(arm.name, len(order))
+    return {a.name: Key(a.name, a.title, order[a.name]) for a in study.verdict.arms}
 
 
 def metric_of(verdict: Verdict) -> Metric:
@@ -26,9 +26,18 @@ def metric_of(verdict: Verdict) -> Metric:
     best = [
         arm.validation
         for arm in verdict.arms
-        if arm.optimizer in verdict.best and not lost(verdict, arm)
+        if arm.name in verdict.best and not lost(verdict, arm)
     ]
     return words.metric_of(verdict.metric, verdict.maximize, best)
+
+
+def noun(verdict: Verdict) -> str:
+    """What is compared: optimizers, or candidates that differ in more, or else, than those."""
+    others = {
+        tuple(value for kind, value in arm.parts.items() if kind != "optimizer")
+        for arm in verdict.arms
+    }
+    return "optimizer" if len(others) == 1 else "candidate"
 
 
 def lost(verdict: Verdict, arm: Arm) -> bool:

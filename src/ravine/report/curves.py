@@ -42,8 +42,8 @@ def validation_curves(study: Study) -> Curves:
 
 def _lines(study: Study, of: Callable[[Point], float], maximize: bool) -> tuple[Line, ...]:
     lines = []
-    for optimizer, key in keys(study).items():
-        runs = [run for run in study.final if run.trial.optimizer == optimizer and run.curve]
+    for name, key in keys(study).items():
+        runs = [run for run in study.final if run.trial.procedure == name and run.curve]
         if runs:
             lines.append(_line(key, runs, of, -math.inf if maximize else math.inf))
     return tuple(lines)

@@ -9,8 +9,18 @@ from __future__ import annotations
 from ravine.comparison.records import Arm, Study, Verdict
 from ravine.report import words
 from ravine.report.advice import answer
-from ravine.report.arms import band_words, keys, lost, mark, metric_of, nothing_trained, p_best
+from ravine.report.arms import (
+    band_words,
+    keys,
+    lost,
+    mark,
+    metric_of,
+    nothing_trained,
+    noun,
+    p_best,
+)
 from ravine.report.curves import cost_curves, validation_curves
+from ravine.report.effects import effects
 from ravine.report.method import method
 from ravine.report.rates import sensitivity
 from ravine.report.records import Caption, DivergedRow, Divergence, Facts, SummaryRow
@@ -23,10 +33,12 @@ def facts_of(study: Study) -> Facts:
     return Facts(
         recipe=verdict.recipe,
         metric=metric_of(verdict).label,
+        noun=noun(verdict),
         answer=answer(verdict),
         warnings=verdict.warnings,
         counts=_counts(study),
         summary=summary(study),
+        effects=effects(study),
         sensitivity=sensitivity(study),
         cost=cost_curves(study),
         validation=validation_curves(study),
@@ -43,7 +55,7 @@ def facts_of(study: Study) -> Facts:
 def _counts(study: Study) -> tuple[str, ...]:
     rates = sum(len(arm.rates) for arm in study.verdict.arms)
     return (
-        words.plural(len(study.verdict.arms), "optimizer"),
+        words.plural(len(study.verdict.arms), noun(study.verdict)),
         words.plural(rates, "learning rate"),
         f"{words.plural(study.settings.steps, 'gradient step')} each",
         words.plural(len(study.verdict.final_seeds), "fresh seed"),
@@ -52,13 +64,13 @@ def _counts(study: Study) -> tuple[str, ...]:
 
 
 def summary(study: Study) -> tuple[SummaryRow, ...]:
-    """One row per optimizer, best first."""
+    """One row per arm, best first."""
     verdict, metric, key = study.verdict, metric_of(study.verdict), keys(study)
     nothing = nothing_trained(verdict)
-    runs = [run.trial.optimizer for run in (*study.selection, *study.final)]
+    runs = [run.trial.procedure for run in (*study.selection, *study.final)]
     return tuple(
         SummaryRow(
-            key=key[arm.optimizer],
+            key=key[arm.name],
             badge=_badge(verdict, arm),
             lr=words.number(arm.lr),
             other=words.hyper({k: v for k, v in arm.hyper.items() if k != "lr"}),
@@ -71,14 +83,14 @@ def summary(study: Study) -> tuple[SummaryRow, ...]:
             steps="–" if nothing else words.count(arm.steps_to_target),
             seconds="–" if nothing else words.duration(arm.seconds_to_target),
             band=band_words(arm),
-            diverged=f"{arm.diverged} of {max(arm.diverged, runs.count(arm.optimizer))}",
+            diverged=f"{arm.diverged} of {max(arm.diverged, runs.count(arm.name))}",
         )
         for arm in verdict.arms
     )
 
 
 def _badge(verdict: Verdict, arm: Arm) -> str:
-    if arm.optimizer not in verdict.best or lost(verdict, arm):
+    if arm.name not in verdict.best or lost(verdict, arm):
         return ""
     return "best" if verdict.decision == "winner" else "maybe best"
 
@@ -91,7 +103,7 @@ def divergence(study: Study) -> Divergence:
     for stage, runs in (("selection", study.selection), ("fresh seeds", study.final)):
         for run in runs:
             if run.diverged_at is not None:
-                name = run.trial.optimizer
+                name = run.trial.procedure
                 title = key[name].title if name in key else name
                 totals[title] = totals.get(title, 0) + 1
                 group = groups.setdefault((title, words.hyper(run.trial.hyper), stage), [])

@@ -148,7 +148,7 @@ def _median(line: Line, percent: bool) -> go.Scatter:
         line={"color": style.colour, "dash": style.dash[0], "width": 2.25},
         marker={"symbol": style.marker[0], "size": _size(style, 7), "maxdisplayed": 7},
         name=_plain(line.key.title),
-        meta=line.key.optimizer,
+        meta=line.key.name,
         hovertemplate=f"step %{{x:,}}: %{{y:{'.2~%' if percent else '.3~g'}}}",
     )
 
@@ -171,7 +171,7 @@ def _band(line: Line, y: Axis) -> go.Scatter:
         fill="toself",
         fillcolor=_faint(look(line.key).colour),
         name=_plain(line.key.title),
-        meta=line.key.optimizer,
+        meta=line.key.name,
         hoverinfo="skip",
     )
 

@@ -6,7 +6,8 @@ from ravine.comparison.records import Study, Verdict
 from ravine.comparison.statistics import STOP_LEVEL
 from ravine.comparison.verdict import GOOD
 from ravine.report import words
-from ravine.report.words import Metric
+from ravine.report.arms import noun
+from ravine.report.words import Metric, a
 
 
 def method(study: Study, metric: Metric) -> tuple[tuple[str, str], ...]:
@@ -17,11 +18,12 @@ def method(study: Study, metric: Metric) -> tuple[tuple[str, str], ...]:
 def _procedure(study: Study) -> tuple[tuple[str, str], ...]:
     select = words.plural(len(study.verdict.selection_seeds), "seed")
     final = words.plural(len(study.verdict.final_seeds), "fresh seed")
+    what = noun(study.verdict)
     return (
         (
             "What is a seed?",
             "A number that fixes the luck of a training: the initial weights, the order of the "
-            "examples, all noise. With one seed, all optimizers get the same luck, so they are "
+            f"examples, all noise. With one seed, all {what}s get the same luck, so they are "
             "compared in pairs.",
         ),
         ("Did everyone get the same effort?", _effort(study)),
@@ -43,6 +45,7 @@ def _procedure(study: Study) -> tuple[tuple[str, str], ...]:
 def _terms(verdict: Verdict, metric: Metric) -> tuple[tuple[str, str], ...]:
     better = "more" if verdict.maximize else "less"
     target = f"{metric.tick(verdict.target)} or {better}"
+    what = noun(verdict)
     return (
         (
             "What do the brackets mean?",
@@ -52,9 +55,9 @@ def _terms(verdict: Verdict, metric: Metric) -> tuple[tuple[str, str], ...]:
         ),
         (
             "What does P mean?",
-            "P(best) is the probability that an optimizer's expected validation metric is the "
+            f"P(best) is the probability that {a(what)}'s expected validation metric is the "
             f"best of all, given the seeds seen. A winner needs P of at least {STOP_LEVEL}; "
-            "otherwise the optimizers that hold the best one with this P are marked as maybe best.",
+            f"otherwise the {what}s that hold the best one with this P are marked as maybe best.",
         ),
         (
             "What is the band of good learning rates?",
@@ -66,7 +69,7 @@ def _terms(verdict: Verdict, metric: Metric) -> tuple[tuple[str, str], ...]:
             "What is the target?",
             f"A validation {metric.label} of {target}. Steps and seconds count until a "
             "training first gets there; time spent on evaluation does not count. Where the recipe "
-            "names no target, it is the median of the optimizers' final results.",
+            f"names no target, it is the median of the {what}s' final results.",
         ),
         (
             "What about the test data?",
@@ -82,5 +85,5 @@ def _effort(study: Study) -> str:
         return f"Yes: {granted[0]:,} gradient steps each to choose the learning rate. {full}."
     return (
         f"{full}. Choosing the learning rate took between {granted[0]:,} and {granted[-1]:,} steps "
-        "per optimizer."
+        f"per {noun(study.verdict)}."
     )

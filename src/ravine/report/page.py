@@ -25,6 +25,7 @@ from ravine.report.records import (
     Curves,
     Divergence,
     Duels,
+    Effects,
     Facts,
     Key,
     Ranking,
@@ -56,6 +57,7 @@ def _page(fact: Facts) -> str:
     figures = _Figures()
     sections = (
         _summary(fact),
+        _effects(fact.effects),
         _sensitivity(fact.sensitivity, figures),
         _curves("curves", "Training cost", fact.cost, figures),
         _curves("validation", f"Validation {fact.metric}", fact.validation, figures),
@@ -67,7 +69,8 @@ def _page(fact: Facts) -> str:
         _environment(fact.environment, fact.command),
     )
     return Template(_resource("page.html")).substitute(
-        title=escape(f"{fact.recipe}: which optimizer?"),
+        title=escape(f"{fact.recipe}: which {fact.noun}?"),
+        noun=fact.noun,
         recipe=escape(fact.recipe),
         answer=_unbroken(escape(fact.answer)),
         warnings=_warnings(fact.warnings),
@@ -124,7 +127,7 @@ def _warnings(warnings: Sequence[str]) -> str:
 def _summary(fact: Facts) -> str:
     test = any(row.test for row in fact.summary)
     heads = [
-        ("Optimizer", ""),
+        (fact.noun.capitalize(), ""),
         ("Learning rate", "chosen"),
         (f"Validation {fact.metric}", "95% interval"),
         *([(f"Test {fact.metric}", "95% interval")] if test else []),
@@ -138,8 +141,8 @@ def _summary(fact: Facts) -> str:
     body = "".join(_summary_row(row, test) for row in fact.summary)
     return f"""<section id="summary" aria-labelledby="summary-title">
 <p class="topic">Overview</p>
-<h2 id="summary-title">All optimizers, best first</h2>
-{_table(f"<tr>{head}</tr>", body, "All optimizers, best first", "summary")}
+<h2 id="summary-title">All {fact.noun}s, best first</h2>
+{_table(f"<tr>{head}</tr>", body, f"All {fact.noun}s, best first", "summary")}
 </section>"""
 
 
@@ -160,6 +163,15 @@ def _summary_row(row: SummaryRow, test: bool) -> str:
     )
     name = f'<th scope="row">{_name(row.key)}{badge}</th>'
     return f'<tr class="{"best" if row.badge else "behind"}">{name}{data}</tr>'
+
+
+def _effects(fact: Effects | None) -> str:
+    if fact is None:
+        return ""
+    heads = ("Choice", "", "Validation", "Behind", "P(best)")
+    rows = ((r.choice, r.level, r.validation, r.behind, r.p_best) for r in fact.rows)
+    table = _plain_table(heads, rows, "Choice by choice")
+    return _section("choices", "Choice by choice", fact.caption, table)
 
 
 def _sensitivity(fact: Sensitivity, figures: _Figures) -> str:
@@ -210,7 +222,7 @@ _SIGNS = (
 
 def _curves(name: str, topic: str, fact: Curves, figures: _Figures) -> str:
     buttons = "".join(
-        f'<button type="button" aria-pressed="true" data-optimizer="{escape(line.key.optimizer)}">'
+        f'<button type="button" aria-pressed="true" data-optimizer="{escape(line.key.name)}">'
         f"{_name(line.key)}</button>"
         for line in fact.lines
     )

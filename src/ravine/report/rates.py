@@ -8,22 +8,24 @@ from typing import TypeGuard
 
 from ravine.comparison.records import Arm, RateScore, Study, Verdict
 from ravine.report import words
-from ravine.report.arms import ONLY_NEAR, band, band_words, decades, keys, metric_of
+from ravine.report.arms import ONLY_NEAR, band, band_words, decades, keys, metric_of, noun
 from ravine.report.axes import log_axis, outcome_axis
 from ravine.report.records import Caption, Key, RatePanel, RateRow, Sensitivity
 from ravine.report.words import Metric
 
 
 def sensitivity(study: Study) -> Sensitivity:
-    """How the outcome depends on the learning rate, optimizer by optimizer."""
+    """How the outcome depends on the learning rate, arm by arm."""
     verdict, metric, key = study.verdict, metric_of(study.verdict), keys(study)
-    panels = tuple(_panel(arm, key[arm.optimizer]) for arm in verdict.arms)
+    panels = tuple(_panel(arm, key[arm.name]) for arm in verdict.arms)
     values = [value for panel in panels for _, value in (*panel.early, *panel.full)]
     y = outcome_axis(values, study.baseline, verdict.maximize, metric.tick)
     beyond = any(y.clip(value) != value for value in values)
     return Sensitivity(
         caption=Caption(
-            _rates_title(verdict.arms), _rates_reading(study, beyond), _rates_alt(verdict)
+            _rates_title(verdict.arms, noun(verdict)),
+            _rates_reading(study, beyond),
+            _rates_alt(verdict),
         ),
         x=log_axis((s.lr for arm in verdict.arms for s in arm.rates), words.number, pad=0.3),
         y=y,
@@ -64,8 +66,8 @@ def _rate_row(arm: Arm, score: RateScore, metric: Metric) -> RateRow:
     return RateRow(arm.title, lr, text(score.early), text(score.validation), steps, score.status)
 
 
-def _rates_title(arms: Sequence[Arm]) -> str:
-    """Name the most and the least tolerant optimizer."""
+def _rates_title(arms: Sequence[Arm], noun: str) -> str:
+    """Name the most and the least tolerant arm."""
     arms = [arm for arm in arms if band(arm)]
     if not arms:
         return "No learning rate tried was good: runs diverged at all of them."
@@ -73,8 +75,8 @@ def _rates_title(arms: Sequence[Arm]) -> str:
     widest, narrowest = (words.number(decades(arm), 2) for arm in (wide, narrow))
     if widest == narrowest:
         if decades(wide) < ONLY_NEAR:
-            return "Every optimizer here only works near one learning rate."
-        return f"Every optimizer here is good over {_decades_words(wide)} of learning rates."
+            return f"Every {noun} here only works near one learning rate."
+        return f"Every {noun} here is good over {_decades_words(wide)} of learning rates."
     if decades(narrow) < ONLY_NEAR:
         least = f"{narrow.title} only works near {words.number(narrow.lr, 1)}"
     else:

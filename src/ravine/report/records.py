@@ -18,9 +18,9 @@ class Caption:
 
 @dataclass(frozen=True)
 class Key:
-    """An optimizer as all figures show it; `slot` picks its colour, dash and marker."""
+    """An arm as all figures show it; `slot` picks its colour, dash and marker."""
 
-    optimizer: str
+    name: str
     title: str
     slot: int
 
@@ -186,15 +186,41 @@ class Divergence:
 
 
 @dataclass(frozen=True)
+class EffectRow:
+    """One level of one choice, printed; `behind` is empty for the best one."""
+
+    choice: str
+    level: str
+    validation: str
+    behind: str
+    p_best: str
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What each choice does by itself."""
+
+    caption: Caption
+    rows: tuple[EffectRow, ...]
+
+
+@dataclass(frozen=True)
 class Facts:
-    """Everything on the page, in its order."""
+    """Everything on the page, in its order.
+
+    Attributes:
+        noun: what is compared, "optimizer" or "candidate".
+        effects: None where arms differ in one choice only.
+    """
 
     recipe: str
     metric: str
+    noun: str
     answer: str
     warnings: tuple[str, ...]
     counts: tuple[str, ...]
     summary: tuple[SummaryRow, ...]
+    effects: Effects | None
     sensitivity: Sensitivity
     cost: Curves
     validation: Curves

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from ravine.comparison.records import Arm, Study, Verdict
 from ravine.report import words
-from ravine.report.arms import keys, mark, metric_of, named, nothing_trained, p_best
+from ravine.report.arms import keys, mark, metric_of, named, nothing_trained, noun, p_best
 from ravine.report.axes import Axis, linear_axis, log_axis
 from ravine.report.records import Caption, Duels, Key, Race, Ranking, RankRow, Speed
 
@@ -17,7 +17,7 @@ def ranking(study: Study) -> Ranking:
     verdict, key = study.verdict, keys(study)
     rows = tuple(
         RankRow(
-            key=key[arm.optimizer],
+            key=key[arm.name],
             mean=arm.rank.mean,
             lo=arm.rank.lo,
             hi=arm.rank.hi,
@@ -28,7 +28,7 @@ def ranking(study: Study) -> Ranking:
     )
     seeds = words.plural(len(verdict.final_seeds), "fresh seed")
     reading = (
-        f"On each of {seeds} the optimizers are ranked, 1 is best. Dot: mean rank; bar: 95% "
+        f"On each of {seeds} the {noun(verdict)}s are ranked, 1 is best. Dot: mean rank; bar: 95% "
         "interval; right: the probability of being the best of all."
     )
     said = "; ".join(
@@ -55,24 +55,24 @@ def duels(study: Study) -> Duels:
     """Every pair of optimizers."""
     arms, key = study.verdict.arms, keys(study)
     cells = tuple(
-        tuple(row.beats.get(column.optimizer) if row is not column else None for column in arms)
+        tuple(row.beats.get(column.name) if row is not column else None for column in arms)
         for row in arms
     )
     reading = (
-        "Each cell: the probability that the optimizer of the row is better than the one of the "
-        "column. 0.50 is a coin flip; blue favours the row, orange the column."
+        f"Each cell: the probability that the {noun(study.verdict)} of the row is better than the "
+        "one of the column. 0.50 is a coin flip; blue favours the row, orange the column."
     )
     title = _duels_title(study.verdict)
-    return Duels(Caption(title, reading, title), tuple(key[a.optimizer] for a in arms), cells)
+    return Duels(Caption(title, reading, title), tuple(key[a.name] for a in arms), cells)
 
 
 def _duels_title(verdict: Verdict) -> str:
     first, *others = verdict.arms
-    names = {arm.optimizer: arm.title for arm in others if arm.optimizer in first.beats}
+    names = {arm.name: arm.title for arm in others if arm.name in first.beats}
     if not names:
         return "There was no rival."
     if nothing_trained(verdict):
-        return "Every final run diverged, so no optimizer beats another."
+        return f"Every final run diverged, so no {noun(verdict)} beats another."
     closest = min(names, key=lambda name: first.beats[name])
     p = words.p_is(first.beats[closest])
     return f"{first.title}'s closest rival is {names[closest]}, which it beats with {p}."
@@ -93,14 +93,16 @@ def speed(study: Study) -> Speed:
         for a in arms
     )
     if nothing_trained(verdict):
-        title = "Every final run diverged, so no optimizer reached the target."
+        title = f"Every final run diverged, so no {noun(verdict)} reached the target."
         return Speed(Caption(title, reading, title), ())
-    caption = Caption(_speed_title(arms, target), reading, f"Cost of reaching the target. {said}.")
+    caption = Caption(
+        _speed_title(arms, target, noun(verdict)), reading, f"Cost of reaching the target. {said}."
+    )
     if not any(math.isfinite(arm.steps_to_target) for arm in arms):
         return Speed(caption, ())
-    steps = [(key[a.optimizer], a.steps_to_target, words.count(a.steps_to_target)) for a in arms]
+    steps = [(key[a.name], a.steps_to_target, words.count(a.steps_to_target)) for a in arms]
     seconds = [
-        (key[a.optimizer], a.seconds_to_target, words.duration(a.seconds_to_target)) for a in arms
+        (key[a.name], a.seconds_to_target, words.duration(a.seconds_to_target)) for a in arms
     ]
     return Speed(
         caption,
@@ -118,20 +120,16 @@ def _race_axis(rows: Sequence[tuple[Key, float, str]], text: Callable[[float], s
     return linear_axis([0.0, *values], text)
 
 
-def _speed_title(arms: Sequence[Arm], target: str) -> str:
+def _speed_title(arms: Sequence[Arm], target: str, noun: str) -> str:
     reached = [arm for arm in arms if math.isfinite(arm.steps_to_target)]
     if not reached:
-        return f"No optimizer reached the target, {_a(target)}."
+        return f"No {noun} reached the target, {words.a(target)}."
     steps = min(reached, key=lambda arm: arm.steps_to_target)
     seconds = min(reached, key=lambda arm: arm.seconds_to_target)
     n, time = words.count(steps.steps_to_target), words.duration(seconds.seconds_to_target)
     if steps is seconds:
-        first = f"{steps.title} reaches {_a(target)} first: {n} steps, {time}"
+        first = f"{steps.title} reaches {words.a(target)} first: {n} steps, {time}"
     else:
         first = f"{steps.title} needs the fewest steps, {n}; {seconds.title} the least time, {time}"
     missed = [arm.title for arm in arms if arm not in reached]
     return f"{first}; {words.listing(missed, most=3)} never." if missed else f"{first}."
-
-
-def _a(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

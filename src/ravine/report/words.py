@@ -91,6 +91,11 @@ def plural(n: int, noun: str) -> str:
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
+def a(noun: str) -> str:
+    """Print "a candidate", "an optimizer"."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
 def hyper(values: Mapping[str, float]) -> str:
     """Print hyperparameters in words, the learning rate first.
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from ravine.errors import SettingError, UnknownNameError
-from ravine.recipes import Problem, Split, build_model
-from ravine.rules import Rule
+from ravine.recipes import Problem, build_model
 from ravine.training.lane import Lane, Member
 from ravine.training.population import PopulationLane
+from ravine.training.procedure import Procedure
 from ravine.training.records import Trial
 from ravine.training.serial import SerialLane
 from ravine.training.threads import threads
@@ -47,7 +47,7 @@ class Choice:
         lane: the lane.
         threads: how many threads to run it on.
         reason: why this one, in one line.
-        step_seconds: optimizer -> seconds of one gradient step of one model trained alone.
+        step_seconds: procedure -> seconds of one gradient step of one model trained alone.
     """
 
     lane: Lane
@@ -58,7 +58,7 @@ class Choice:
 
 def choose(
     problem: Problem,
-    rules: Mapping[str, Rule],
+    procedures: Mapping[str, Procedure],
     trials: Sequence[Trial],
     asked: str,
     capacity: int,
@@ -68,8 +68,8 @@ def choose(
 
     Args:
         problem: what will be trained.
-        rules: optimizer name -> rule.
-        trials: trials to time with, at least one of each optimizer.
+        procedures: name -> procedure.
+        trials: trials to time with, at least one of each procedure.
         asked: one of `LANES`.
         capacity: the most members to train together.
         work: gradient steps to come, summed over members.
@@ -79,18 +79,18 @@ def choose(
         SettingError: "population" was asked for and cannot train this problem.
     """
     check_lane(asked)
-    serial = SerialLane(problem, rules)
-    first = {name: next(t for t in trials if t.optimizer == name) for name in rules}
+    serial = SerialLane(problem, procedures)
+    first = {name: next(t for t in trials if t.procedure == name) for name in procedures}
     alone, few = _fewest_threads(serial, list(first.values()))
     with threads(few):
         each = {name: _seconds(serial, [trial]) for name, trial in first.items()}
     if asked == "serial":
         return Choice(serial, few, "as asked", each)
-    obstacle = why_not_population(problem, rules, list(first.values()), capacity)
+    obstacle = why_not_population(problem, procedures, list(first.values()), capacity)
     if asked == "population":
         if obstacle:
             raise SettingError(f"--lane population cannot train this recipe: {obstacle}; use auto")
-        population = PopulationLane(problem, rules, capacity)
+        population = PopulationLane(problem, procedures, capacity)
         return Choice(population, torch.get_num_threads(), "as asked", each)
     if obstacle:
         return Choice(serial, few, obstacle, each)
@@ -107,11 +107,11 @@ def _populations(
     serial: SerialLane, trials: Sequence[Trial], capacity: int, work: int, alone: float
 ) -> list[tuple[float, int, Lane]]:
     """Seconds per member and step, threads, and lane, of the population lanes worth timing."""
-    plain = PopulationLane(serial.problem, serial.rules, capacity, compiled=False)
+    plain = PopulationLane(serial.problem, serial.procedures, capacity, compiled=False)
     seconds, count = _fewest_threads(plain, trials)
     timed: list[tuple[float, int, Lane]] = [(seconds, count, plain)]
     if min(alone, seconds) * work > COMPILING_PAYS:
-        compiled = PopulationLane(serial.problem, serial.rules, capacity)
+        compiled = PopulationLane(serial.problem, serial.procedures, capacity)
         try:
             timed.append((_seconds(compiled, trials), torch.get_num_threads(), compiled))
         except Exception as error:  # inductor does not know every operator
@@ -144,39 +144,46 @@ def check_lane(asked: str) -> None:
 
 
 def make_lane(
-    name: str, compiled: bool, problem: Problem, rules: Mapping[str, Rule], capacity: int
+    name: str,
+    compiled: bool,
+    problem: Problem,
+    procedures: Mapping[str, Procedure],
+    capacity: int,
 ) -> Lane:
     """The lane of a name; `compiled` and `capacity` are for the population."""
     if name == SerialLane.name:
-        return SerialLane(problem, rules)
-    return PopulationLane(problem, rules, capacity, compiled)
+        return SerialLane(problem, procedures)
+    return PopulationLane(problem, procedures, capacity, compiled)
 
 
 def why_not_population(
-    problem: Problem, rules: Mapping[str, Rule], trials: Sequence[Trial], capacity: int
+    problem: Problem,
+    procedures: Mapping[str, Procedure],
+    trials: Sequence[Trial],
+    capacity: int,
 ) -> str | None:
     """Why the population lane cannot train a problem; None if it can.
 
-    One member of each optimizer, with seeds of their own, take three steps in both lanes, on a
+    One member of each procedure, with seeds of their own, take three steps in both lanes, on a
     slice of the data; their curves have to agree.
 
     Args:
-        problem, rules: what will be trained.
-        trials: one for each optimizer.
+        problem, procedures: what will be trained.
+        trials: one for each procedure.
         capacity: members that will train together; they have to fit into memory.
     """
     too_large = _too_large(problem, capacity)
     if too_large:
         return too_large
-    small = replace(problem, steps=3, validation=_head(problem.validation, problem.batch_size))
+    small = replace(problem, steps=3, validation=problem.validation.first(problem.batch_size))
     members = [Member.new(replace(trial, seed=seed)) for seed, trial in enumerate(trials)]
-    lane = PopulationLane(small, rules, max(2, len(members)), compiled=False)
+    lane = PopulationLane(small, procedures, max(2, len(members)), compiled=False)
     (ordered,) = lane.chunks(members)
     try:
         together = lane.train(ordered, 3, _ignore)
     except Exception as error:
         return f"it cannot be vmapped ({_first_line(error)})"
-    serial = SerialLane(small, rules)
+    serial = SerialLane(small, procedures)
     alone = [serial.train([member], 3, _ignore)[0] for member in ordered]
     pairs = zip(together, alone, strict=True)
     if not all(_agree(a, b) for a, b in pairs):
@@ -206,10 +213,6 @@ def _agree(a: Member, b: Member) -> bool:
         for p, q in zip(a.run.curve, b.run.curve, strict=True)
         for x, y in ((p.cost, q.cost), (p.validation_cost, q.validation_cost))
     )
-
-
-def _head(split: Split, examples: int) -> Split:
-    return Split(split.inputs[:examples], split.targets[:examples])
 
 
 def _ignore(steps: int) -> None:

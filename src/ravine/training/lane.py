@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ravine.recipes import Measure, Problem, Split
-from ravine.rules import Rule
+from ravine.recipes import Measure, Problem, Split, build_model
+from ravine.training.procedure import Procedure
 from ravine.training.records import Point, Run, Trial
+
+Tensors = dict[str, Tensor]
 
 EVALUATIONS = 27
 """Evaluations in a full training: 27 = 3³, so that rungs at T/9 and T/3 are evaluated, too."""
@@ -30,8 +32,9 @@ class Member:
 
     Attributes:
         run: the trial and its curve so far.
-        snapshot: weights, buffers and optimizer state, as the lane that trained it needs them; None
-            before the first step.
+        snapshot: weights, buffers and optimizer state, as the lane that trained it needs them, and
+            the best weights and buffers so far where the recipe may stop early; None before the
+            first step.
     """
 
     run: Run
@@ -79,9 +82,13 @@ class Lane(ABC):
     title: str
     compiled: bool = False
 
-    def __init__(self, problem: Problem, rules: Mapping[str, Rule]):
+    def __init__(self, problem: Problem, procedures: Mapping[str, Procedure]):
         self.problem = problem
-        self.rules = rules
+        self.procedures = procedures
+
+    def procedure(self, trial: Trial) -> Procedure:
+        """The procedure that a trial names."""
+        return self.procedures[trial.procedure]
 
     @abstractmethod
     def chunks(self, members: Sequence[Member]) -> list[Sequence[Member]]:
@@ -93,8 +100,9 @@ class Lane(ABC):
     ) -> list[Member]:
         """Train a chunk up to gradient step `until`, evaluating on the way.
 
-        A member that diverges is trained on and recorded as it is. All members of a chunk stand at
-        the same step.
+        A member that diverges is trained on and recorded as it is; one that has stopped early (see
+        `Recipe.patience`) is recorded as it was at its best. All members of a chunk stand at the
+        same step.
 
         Args:
             members: a chunk.
@@ -110,6 +118,19 @@ class Lane(ABC):
     @abstractmethod
     def test(self, members: Sequence[Member]) -> list[float]:
         """The metric on the test data, one number a member."""
+
+    @abstractmethod
+    def learned(self, member: Member) -> Tensors:
+        """What a member's module holds: the weights to evaluate, and buffers, by name."""
+
+    def module(self, member: Member) -> nn.Module:
+        """The recipe's module as a member has trained it, in evaluation mode."""
+        model = build_model(self.problem, member.run.trial.seed)
+        learned = self.learned(member)
+        with torch.no_grad():
+            for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+                tensor.copy_(learned[name])
+        return model.eval()
 
 
 def evaluation_steps(total: int) -> list[int]:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 
-from ravine.batches import Batches
 from ravine.engines.graphs.compiling import Compiled, trace
 from ravine.engines.population import Kernels, PopulationEngine
 from ravine.recipes import Problem, Split, build_model
-from ravine.rules import Rule
+from ravine.training.ending import ended, judged, level
 from ravine.training.flat import Layout, constants
-from ravine.training.lane import Lane, Member, Tick, mean_over, segments
+from ravine.training.lane import Lane, Member, Tensors, Tick, mean_over, segments
 from ravine.training.noise import keyed, keys, restart
+from ravine.training.procedure import Procedure, feed_of
 from ravine.training.records import Point, Trial
+from ravine.training.start import starting_model
 
-Tensors = dict[str, Tensor]
-Gradients = Callable[[Tensor, Tensors, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensors]]
+Gradients = Callable[[Tensor, Tensors, Tensor, Tensor], tuple[Tensor, Tensor, Tensors]]
 
 
 class PopulationLane(Lane):
@@ -34,7 +36,7 @@ class PopulationLane(Lane):
 
     Args:
         problem: what to train.
-        rules: optimizer name -> rule.
+        procedures: name -> procedure.
         capacity: members in a chunk.
         compiled: compile gradients and updates.
     """
@@ -42,63 +44,96 @@ class PopulationLane(Lane):
     name = "population"
 
     def __init__(
-        self, problem: Problem, rules: Mapping[str, Rule], capacity: int, compiled: bool = True
+        self,
+        problem: Problem,
+        procedures: Mapping[str, Procedure],
+        capacity: int,
+        compiled: bool = True,
     ):
-        super().__init__(problem, rules)
+        super().__init__(problem, procedures)
         self.capacity = capacity
         self.compiled = compiled
         self.title = f"population of up to {capacity}, {'' if compiled else 'not '}compiled"
         self.model = keyed(build_model(problem, seed=0))
         self.layout = Layout.of(self.model)
-        self._gradients: Gradients | None = None
+        self._gradients: dict[torch.Size, Gradients] = {}
         self.kernels: Kernels | None = {} if compiled else None
 
     def chunks(self, members: Sequence[Member]) -> list[Sequence[Member]]:
-        """Members by optimizer, `capacity` at a time."""
-        ordered = sorted(members, key=lambda member: member.run.trial.optimizer)
+        """Members by rule, `capacity` at a time."""
+        ordered = sorted(members, key=self._place)
         return [ordered[i : i + self.capacity] for i in range(0, len(ordered), self.capacity)]
+
+    def _place(self, member: Member) -> tuple[str, str]:
+        procedure = self.procedure(member.run.trial)
+        return procedure.rule.name, procedure.name
 
     def train(
         self, members: Sequence[Member], until: int, tick: Tick, pause: float = math.inf
     ) -> list[Member]:
         """Train members together; see `Lane.train`."""
-        population = self._populate(members)
-        validation = self.problem.validation
-        rows: list[tuple[int, list[Tensor]]] = []
+        with closing(self._populate(members)) as population:
+            curves = self._curves(population, members, until, tick, pause)
+            return [
+                member.after(curve[len(member.run.curve) :], population.snapshot(i))
+                for i, (member, curve) in enumerate(zip(members, curves, strict=True))
+            ]
+
+    def _curves(
+        self,
+        population: _Population,
+        members: Sequence[Member],
+        until: int,
+        tick: Tick,
+        pause: float,
+    ) -> list[list[Point]]:
+        """Train, evaluating on the way; the members' whole curves."""
+        problem = self.problem
+        curves = [list(member.run.curve) for member in members]
         if members[0].snapshot is None:
-            rows.append((0, [population.first_costs(), *population.evaluate(validation)]))
-        for stop in segments(self.problem.steps, members[0].step, until, pause):
+            population.judge(curves, 0, population.first_costs())
+        for stop in segments(problem.steps, members[0].step, until, pause):
             taken = stop - population.step
-            rows.append((stop, [population.run(stop), *population.evaluate(validation)]))
+            if all(ended(problem, curve) for curve in curves):
+                for curve in curves:
+                    curve.append(level(curve, stop))
+                population.step = stop
+            else:
+                population.judge(curves, stop, population.run(stop))
             tick(taken * len(members))
-        return [
-            member.after(
-                [Point(step, *(float(v[i]) for v in values)) for step, values in rows],
-                population.snapshot(i),
-            )
-            for i, member in enumerate(members)
-        ]
+        return curves
 
     def test(self, members: Sequence[Member]) -> list[float]:
         """The metric on the test data; see `Lane.test`."""
         assert self.problem.test is not None
-        _, metric = self._populate(members).evaluate(self.problem.test)
+        _, metric = self._populate(members).evaluate(self.problem.test, best=True)
         return metric.tolist()[: len(members)]
+
+    def learned(self, member: Member) -> Tensors:
+        """What a member's module holds; see `Lane.learned`."""
+        return self._populate([member]).learned(0)
 
     def seconds_per_step(self, trials: Sequence[Trial], steps: int) -> float:
         """Seconds of one gradient step of one member; see `Lane.seconds_per_step`."""
-        population = self._populate([Member.new(trial) for trial in trials])
-        population.run(steps)
-        start = time.perf_counter()
-        population.run(2 * steps)
-        return (time.perf_counter() - start) / (steps * len(trials))
+        with closing(self._populate([Member.new(trial) for trial in trials])) as population:
+            population.run(steps)
+            start = time.perf_counter()
+            population.run(2 * steps)
+            return (time.perf_counter() - start) / (steps * len(trials))
 
-    def gradients(self, *args: Any) -> tuple[Tensor, Tensor, Tensors]:
-        """`member_gradients` of this lane's model as one graph, made at the first call."""
-        if self._gradients is None:
+    def gradients(
+        self, points: Tensor, buffers: Tensors, inputs: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor, Tensors]:
+        """`member_gradients` of this lane's model as one graph, made at the first call.
+
+        A graph is made for one size of minibatches; an epoch's last one may be smaller.
+        """
+        args = (points, buffers, inputs, targets)
+        if inputs.shape not in self._gradients:
             plain = member_gradients(self.model, self.layout, self.problem.recipe.cost)
-            self._gradients = Compiled(plain, args, False) if self.compiled else trace(plain, args)
-        return self._gradients(*args)
+            made = Compiled(plain, args, False) if self.compiled else trace(plain, args)
+            self._gradients[inputs.shape] = made
+        return self._gradients[inputs.shape](*args)
 
     def _populate(self, members: Sequence[Member]) -> _Population:
         spare = [members[-1]] * (self.capacity - len(members))
@@ -113,8 +148,7 @@ def member_gradients(
     The function returned takes
         points: where to take gradients, [members, size];
         buffers: stacked constants by name, [members, ...]; a forward pass may update them;
-        inputs, targets: all training examples;
-        batch: indices, int64 [members, batch_size];
+        inputs, targets: a minibatch for each member, [members, batch_size, ...];
     and returns gradients [members, size], costs [members], and the buffers after the forward pass.
     """
 
@@ -132,60 +166,107 @@ def member_gradients(
         return layout.flatten(grads), value, after
 
     def several(
-        points: Tensor, buffers: Tensors, inputs: Tensor, targets: Tensor, batch: Tensor
+        points: Tensor, buffers: Tensors, inputs: Tensor, targets: Tensor
     ) -> tuple[Tensor, Tensor, Tensors]:
         buffers = {name: buffer.clone() for name, buffer in buffers.items()}
-        return vmap(one)(points, buffers, inputs[batch], targets[batch])
+        return vmap(one)(points, buffers, inputs, targets)
 
     return several
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Weights [members, size] and buffers by name [members, ...]."""
+
+    weights: Tensor
+    buffers: Tensors
+
+    def row(self, member: int) -> dict[str, Any]:
+        """One member's share, copied."""
+        return {
+            "weights": self.weights[member].clone(),
+            "buffers": {name: buffer[member].clone() for name, buffer in self.buffers.items()},
+        }
+
+    def where(self, chosen: Tensor, other: _Kept) -> _Kept:
+        """These rows where `chosen` [members], those of `other` elsewhere."""
+
+        def pick(these: Tensor, those: Tensor) -> Tensor:
+            return torch.where(chosen.reshape(-1, *[1] * (these.ndim - 1)), these, those)
+
+        return _Kept(
+            pick(self.weights, other.weights),
+            {name: pick(value, other.buffers[name]) for name, value in self.buffers.items()},
+        )
+
+
+def _stacked(rows: Sequence[Mapping[str, Any]]) -> _Kept:
+    """What `_Kept.row` gave, one mapping a member."""
+    return _Kept(
+        torch.stack([row["weights"] for row in rows]),
+        {name: torch.stack([row["buffers"][name] for row in rows]) for name in rows[0]["buffers"]},
+    )
 
 
 class _Population:
     """Members under way: their tensors, stacked.
 
-    Points of all members lie in one tensor [members, size]; each optimizer's engine owns the rows
-    of its members.
+    Points of all members lie in one tensor [members, size]; each rule's engine owns the rows of its
+    members.
     """
 
     def __init__(self, lane: PopulationLane, members: Sequence[Member]):
         self._lane = lane
         self._problem = lane.problem
         self.step = members[0].step
-        self._seeds = [member.run.trial.seed for member in members]
-        self._batches = Batches(
-            self._seeds,
-            len(self._problem.train),
-            self._problem.batch_size,
-            self._problem.train.inputs.device,
-        )
-        snapshots = [m.start_or_resume() or self._start(m.run.trial.seed) for m in members]
-        self._points = torch.stack([snapshot["weights"] for snapshot in snapshots])
-        self._buffers = {
-            name: torch.stack([snapshot["buffers"][name] for snapshot in snapshots])
-            for name in snapshots[0]["buffers"]
-        }
+        self._trials = [member.run.trial for member in members]
+        self._seeds = [trial.seed for trial in self._trials]
+        self._feed = feed_of(lane.problem, [(t.seed, lane.procedure(t)) for t in self._trials])
+        snapshots = [member.start_or_resume() for member in members]
+        rows = [s or self._start(i) for i, s in enumerate(snapshots)]
+        here = _stacked(rows)
+        self._points, self._buffers = here.weights, here.buffers
+        self._best = _stacked([row["best"] for row in rows]) if "best" in rows[0] else None
         self._engines = [
-            (rows, self._engine(name, rows, members, snapshots))
-            for name, rows in _rows([member.run.trial.optimizer for member in members])
+            (rows_of, self._engine(rows_of, rows))
+            for rows_of in _rows([lane.procedure(trial).rule.name for trial in self._trials])
         ]
+        runs = [(engine, self._runs(rows)) for rows, engine in self._engines]
+        self._scheduled = [(e, of) for e, of in runs if any(p.schedules for _, p in of)]
+        self._schedule(max(0, self.step - 1))
 
-    def _start(self, seed: int) -> dict[str, Any]:
-        model = keyed(build_model(self._problem, seed))
+    def close(self) -> None:
+        """End what reads the data."""
+        self._feed.close()
+
+    def _start(self, member: int) -> dict[str, Any]:
+        inputs, targets = (part[member] for part in self._feed.at(0))
+        trial = self._trials[member]
+        procedure = self._lane.procedure(trial)
+        model = starting_model(self._problem, procedure, trial.seed, inputs, targets)
         weights = self._lane.layout.flatten(dict(model.named_parameters())).detach()
         return {"weights": weights, "buffers": constants(model), "state": None}
 
-    def _engine(
-        self, name: str, rows: slice, members: Sequence[Member], snapshots: list[dict[str, Any]]
-    ) -> PopulationEngine:
+    def _engine(self, rows: slice, snapshots: list[dict[str, Any]]) -> PopulationEngine:
         states = [snapshot["state"] for snapshot in snapshots[rows]]
         fresh = states[0] is None
         return PopulationEngine(
-            self._lane.rules[name],
-            [member.run.trial.hyper for member in members[rows]],
+            self._lane.procedure(self._trials[rows.start]).rule,
+            [trial.hyper for trial in self._trials[rows]],
             self._points[rows],
             list(self._lane.layout.shapes.values()),
             None if fresh else {k: torch.stack([s[k] for s in states]) for k in states[0]},
         )
+
+    def _schedule(self, step: int) -> None:
+        """Set the scheduled hyperparameters to their values at a step."""
+        for engine, runs in self._scheduled:
+            values = [{**t.hyper, **procedure.scheduled(t.hyper, step)} for t, procedure in runs]
+            for name in {name for _, procedure in runs for name in procedure.schedules}:
+                engine.set(name, [of_member[name] for of_member in values])
+
+    def _runs(self, rows: slice) -> list[tuple[Trial, Procedure]]:
+        return [(trial, self._lane.procedure(trial)) for trial in self._trials[rows]]
 
     def run(self, until: int) -> Tensor:
         """Step to `until`; the mean training cost of each member over these steps, [members]."""
@@ -194,6 +275,7 @@ class _Population:
 
     def _one_step(self) -> Tensor:
         grads, costs, after = self._gradients()
+        self._schedule(self.step)
         for rows, engine in self._engines:
             engine.step(grads[rows], self._lane.kernels)
         self._buffers = after
@@ -202,9 +284,8 @@ class _Population:
 
     def _gradients(self) -> tuple[Tensor, Tensor, Tensors]:
         self._write_keys()
-        train = self._problem.train
-        batch = self._batches.at(self.step)
-        return self._lane.gradients(self._points, self._buffers, train.inputs, train.targets, batch)
+        inputs, targets = self._feed.at(self.step)
+        return self._lane.gradients(self._points, self._buffers, inputs, targets)
 
     def first_costs(self) -> Tensor:
         """The cost of each member's next minibatch, before any step."""
@@ -215,11 +296,37 @@ class _Population:
         for name in per_member[0]:
             self._buffers[name] = torch.tensor([values[name] for values in per_member])
 
-    def evaluate(self, split: Split) -> list[Tensor]:
-        """Cost and metric of each member on a split, [members] each."""
+    def judge(self, curves: Sequence[list[Point]], step: int, costs: Tensor) -> None:
+        """Evaluate, and add the point of each member to its curve; the best weights are kept.
+
+        Args:
+            curves: the members' curves so far.
+            step: where they stand.
+            costs: their training costs, [members].
+        """
+        found = zip(costs, *self.evaluate(self._problem.validation), strict=True)
+        best = torch.zeros(len(self._points), dtype=torch.bool)
+        for member, (curve, values) in enumerate(zip(curves, found, strict=False)):
+            if ended(self._problem, curve):
+                point = level(curve, step)
+            else:
+                latest = Point(step, *map(float, values))
+                point, best[member] = judged(self._problem, curve, latest)
+            curve.append(point)
+        if best.any():
+            now = self._output()
+            self._best = now if self._best is None else now.where(best, self._best)
+
+    def evaluate(self, split: Split, best: bool = False) -> list[Tensor]:
+        """Cost and metric of each member on a split, [members] each.
+
+        Args:
+            split: the data.
+            best: evaluate the best weights kept, if there are any, in place of the present ones.
+        """
         model = self._lane.model
         layout = self._lane.layout
-        weights = torch.cat([engine.output() for _, engine in self._engines])
+        kept = self._best if best and self._best is not None else self._output()
 
         def forward(weight: Tensor, buffers: Tensors, x: Tensor) -> Tensor:
             return functional_call(model, {**layout.unflatten(weight), **buffers}, (x,))  # type: ignore[no-any-return]
@@ -228,28 +335,35 @@ class _Population:
         recipe = self._problem.recipe
         values = mean_over(
             split,
-            lambda x: vmap(forward, in_dims=(0, 0, None))(weights, self._buffers, x),
+            lambda x: vmap(forward, in_dims=(0, 0, None))(kept.weights, kept.buffers, x),
             (recipe.cost, recipe.measure),
             members=True,
         )
         model.train()
         return values
 
+    def learned(self, member: int) -> Tensors:
+        """One member's weights to evaluate, and buffers, by name."""
+        row = (self._best or self._output()).row(member)
+        return {**self._lane.layout.unflatten(row["weights"]), **row["buffers"]}
+
+    def _output(self) -> _Kept:
+        """The weights to evaluate, and the buffers."""
+        weights = torch.cat([engine.output() for _, engine in self._engines])
+        return _Kept(weights, dict(self._buffers))
+
     def snapshot(self, member: int) -> dict[str, Any]:
         """Where one member stands, to continue from."""
         rows, engine = next((r, e) for r, e in self._engines if r.start <= member < r.stop)
         row = member - rows.start
         return {
-            "weights": engine.weights[row].clone(),
-            "buffers": {name: buffer[member].clone() for name, buffer in self._buffers.items()},
+            **_Kept(self._points, self._buffers).row(member),
             "state": {name: value[row].clone() for name, value in engine.state.items()},
+            **({} if self._best is None else {"best": self._best.row(member)}),
         }
 
 
-def _rows(names: Sequence[str]) -> list[tuple[str, slice]]:
-    """Runs of equal names: the name and the rows it holds."""
+def _rows(names: Sequence[str]) -> list[slice]:
+    """The rows of each run of equal names."""
     starts = [i for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
-    return [
-        (names[start], slice(start, stop))
-        for start, stop in zip(starts, [*starts[1:], len(names)], strict=True)
-    ]
+    return [slice(*ends) for ends in zip(starts, [*starts[1:], len(names)], strict=True)]

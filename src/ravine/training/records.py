@@ -9,13 +9,18 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Trial:
-    """One training to run: an optimizer, its hyperparameters, a seed.
+    """One training to run: a procedure, its hyperparameters, a seed.
 
-    The seed fixes initialization, order of examples and noise, whatever the optimizer: trials of one
+    The seed fixes initialization, order of examples and noise, whatever the procedure: trials of one
     seed are paired.
+
+    Attributes:
+        procedure: name of the `Procedure`; a plain optimizer's procedure is named like its rule.
+        hyper: hyperparameters by name, the learning rate "lr" among them.
+        seed: see above.
     """
 
-    optimizer: str
+    procedure: str
     hyper: Mapping[str, float]
     seed: int
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from ravine.batches import Batches
 from ravine.engines import eager
 from ravine.recipes import Problem, Split, build_model
-from ravine.rules import Rule
 from ravine.seeds import derive
+from ravine.training.ending import ended, judged, level
 from ravine.training.flat import constants
-from ravine.training.lane import Lane, Member, Tick, mean_over, segments
+from ravine.training.lane import Lane, Member, Tensors, Tick, mean_over, segments
 from ravine.training.noise import keyed, keys, restart
+from ravine.training.procedure import Procedure, feed_of
 from ravine.training.records import Point, Trial
+from ravine.training.start import starting_model
 from ravine.transforms import at_probe
 
 
@@ -41,23 +44,38 @@ class SerialLane(Lane):
             return [self._train_one(member, until, tick, pause) for member in members]
 
     def _train_one(self, member: Member, until: int, tick: Tick, pause: float) -> Member:
-        single = self._resume(member)
-        validation = self.problem.validation
-        rows: list[tuple[int, list[Tensor]]] = []
+        with closing(self._resume(member)) as single:
+            points = self._points(single, member, until, tick, pause)
+            return member.after(points, single.snapshot())
+
+    def _points(
+        self, single: _Single, member: Member, until: int, tick: Tick, pause: float
+    ) -> list[Point]:
+        """Train, evaluating on the way."""
+        problem = self.problem
+        points: list[Point] = []
         if member.snapshot is None:
-            rows.append((0, [single.first_cost(), *single.evaluate(validation)]))
-        for stop in segments(self.problem.steps, member.step, until, pause):
-            taken = stop - single.step
-            rows.append((stop, [single.run(stop), *single.evaluate(validation)]))
-            tick(taken)
-        return member.after(
-            [Point(s, *map(float, values)) for s, values in rows], single.snapshot()
-        )
+            costs = [single.first_cost(), *single.evaluate(problem.validation)]
+            points.append(single.judged((), Point(0, *map(float, costs))))
+        for stop in segments(problem.steps, member.step, until, pause):
+            curve = (*member.run.curve, *points)
+            if ended(problem, curve):
+                points.append(level(curve, stop))
+            else:
+                costs = [single.run(stop), *single.evaluate(problem.validation)]
+                points.append(single.judged(curve, Point(stop, *map(float, costs))))
+            tick(stop - curve[-1].step)
+        return points
 
     def test(self, members: Sequence[Member]) -> list[float]:
         """The metric on the test data; see `Lane.test`."""
-        assert self.problem.test is not None
-        return [float(self._resume(m).evaluate(self.problem.test)[1]) for m in members]
+        test = self.problem.test
+        assert test is not None
+        return [float(self._resume(m).evaluate(test, best=True)[1]) for m in members]
+
+    def learned(self, member: Member) -> Tensors:
+        """What a member's module holds; see `Lane.learned`."""
+        return self._resume(member).learned()
 
     def seconds_per_step(self, trials: Sequence[Trial], steps: int) -> float:
         """Seconds of one gradient step of one member; see `Lane.seconds_per_step`."""
@@ -68,10 +86,21 @@ class SerialLane(Lane):
             start = time.perf_counter()
             for single in singles:
                 single.run(2 * steps)
-            return (time.perf_counter() - start) / (steps * len(trials))
+            seconds = time.perf_counter() - start
+        for single in singles:
+            single.close()
+        return seconds / (steps * len(trials))
 
     def _resume(self, member: Member) -> _Single:
-        return _Single(self.problem, self.rules[member.run.trial.optimizer], member)
+        return _Single(self.problem, self.procedure(member.run.trial), member)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Weights, by block, and buffers, by name."""
+
+    weights: list[Tensor]
+    buffers: Tensors
 
 
 class _Single:
@@ -82,24 +111,38 @@ class _Single:
     The module's parameters are views of the weights: for a rule with a probe (Nesterov) the probe.
     """
 
-    def __init__(self, problem: Problem, rule: Rule, member: Member):
+    def __init__(self, problem: Problem, procedure: Procedure, member: Member):
         trial = member.run.trial
         self._problem = problem
-        self._rule = at_probe(rule)
-        self._seed = trial.seed
+        self._procedure = procedure
+        self._rule = at_probe(procedure.rule)
+        self._trial = trial
         self.step = member.step
-        self._batches = Batches(
-            [trial.seed], len(problem.train), problem.batch_size, problem.train.inputs.device
-        )
-        self._hyper = eager.hyper_tensors(trial.hyper)
-        self._model = keyed(build_model(problem, trial.seed))
+        self._feed = feed_of(problem, [(trial.seed, procedure)])
+        snapshot = member.start_or_resume()
+        self._model = self._start() if snapshot is None else keyed(build_model(problem, trial.seed))
         self._params = [p for p in self._model.parameters() if p.requires_grad]
         self._constants = constants(self._model)
         self._weights = self._blocks()
-        snapshot = member.start_or_resume()
+        self._hyper = eager.hyper_tensors(trial.hyper)
+        self._schedule(max(0, self.step - 1))
+        self._best: _Kept | None = None
         self._states = eager.init_states(self._rule, self._weights) if snapshot is None else []
         if snapshot is not None:
             self._restore(snapshot)
+
+    def close(self) -> None:
+        """End what reads the data."""
+        self._feed.close()
+
+    def _start(self) -> nn.Module:
+        inputs, targets = (part[0] for part in self._feed.at(0))
+        return starting_model(self._problem, self._procedure, self._trial.seed, inputs, targets)
+
+    def _schedule(self, step: int) -> None:
+        """Set the scheduled hyperparameters to their values at a step."""
+        values = self._procedure.scheduled(self._trial.hyper, step)
+        self._hyper |= eager.hyper_tensors(values)
 
     def _blocks(self) -> list[Tensor]:
         if self._rule.granularity != "elementwise":
@@ -115,11 +158,17 @@ class _Single:
         return [torch.cat([grad.reshape(-1) for grad in grads])]
 
     def _restore(self, snapshot: dict[str, Any]) -> None:
-        for weight, saved in zip(self._weights, snapshot["weights"], strict=True):
-            weight.copy_(saved)
-        for name, saved in snapshot["buffers"].items():
-            self._constants[name].copy_(saved)
+        self._hold(_Kept(snapshot["weights"], snapshot["buffers"]))
         self._states = snapshot["state"]
+        if "best" in snapshot:
+            self._best = _Kept(**snapshot["best"])
+
+    def _hold(self, kept: _Kept) -> None:
+        """Put weights and buffers into the module."""
+        for weight, saved in zip(self._weights, kept.weights, strict=True):
+            weight.copy_(saved)
+        for name, saved in kept.buffers.items():
+            self._constants[name].copy_(saved)
 
     def run(self, until: int) -> Tensor:
         """Step to `until`; the mean training cost over these steps, 0-D."""
@@ -129,48 +178,80 @@ class _Single:
         cost = self._cost()
         grads = torch.autograd.grad(cost, self._params, materialize_grads=True)
         blocks = (self._weights, self._gathered(grads), self._states)
+        self._schedule(self.step)
         eager.step(self._rule, *blocks, eager.with_totals(self._rule, *blocks, self._hyper))
         self.step += 1
         return cost.detach()
 
     def _cost(self) -> Tensor:
-        for name, value in keys(list(self._constants), self._seed, self.step).items():
+        seed = self._trial.seed
+        for name, value in keys(list(self._constants), seed, self.step).items():
             self._constants[name].fill_(value)
         restart(self._model)
         # Noise that is not keyed is named by seed and step, too. (`torch.manual_seed` would queue a
         # call for CUDA each time, with a stack trace: 0.2 ms.)
-        torch.default_generator.manual_seed(derive(self._seed, "noise", self.step))
-        batch = self._batches.at(self.step)[0]
-        train = self._problem.train
-        output = self._model(train.inputs[batch])
-        return self._problem.recipe.cost(output, train.targets[batch])
+        torch.default_generator.manual_seed(derive(seed, "noise", self.step))
+        inputs, targets = self._feed.at(self.step)
+        return self._problem.recipe.cost(self._model(inputs[0]), targets[0])
 
     def first_cost(self) -> Tensor:
         """The cost of the next minibatch; buffers are left as they are."""
-        saved = {name: value.clone() for name, value in self._constants.items()}
+        before = self._here()
         cost = self._cost().detach()
-        for name, value in saved.items():
-            self._constants[name].copy_(value)
+        self._hold(before)
         return cost
 
+    def judged(self, curve: Sequence[Point], latest: Point) -> Point:
+        """The point to record after an evaluation; the best weights are kept."""
+        point, best = judged(self._problem, curve, latest)
+        if best:
+            self._best = self._output()
+        return point
+
     @torch.no_grad()
-    def evaluate(self, split: Split) -> list[Tensor]:
-        """Cost and metric on a split, 0-D each."""
-        kept = [weight.clone() for weight in self._weights]
-        for weight, state in zip(self._weights, self._states, strict=True):
-            weight.copy_(eager.output(self._rule, weight, state, self._hyper))
+    def evaluate(self, split: Split, best: bool = False) -> list[Tensor]:
+        """Cost and metric on a split, 0-D each.
+
+        Args:
+            split: the data.
+            best: evaluate the best weights kept, if there are any, in place of the present ones.
+        """
+        before = self._here()
+        self._hold(self._best if best and self._best is not None else self._output())
         self._model.eval()
         recipe = self._problem.recipe
         values = mean_over(split, self._model, (recipe.cost, recipe.measure), members=False)
         self._model.train()
-        for weight, value in zip(self._weights, kept, strict=True):
-            weight.copy_(value)
+        self._hold(before)
         return values
+
+    @torch.no_grad()
+    def learned(self) -> Tensors:
+        """The weights to evaluate, and buffers, by name."""
+        before = self._here()
+        self._hold(self._best or self._output())
+        held = {**dict(self._model.named_parameters()), **self._constants}
+        copies = {name: tensor.detach().clone() for name, tensor in held.items()}
+        self._hold(before)
+        return copies
+
+    def _here(self) -> _Kept:
+        """Copies of weights and buffers as they are."""
+        return _Kept(
+            [weight.clone() for weight in self._weights],
+            {name: value.clone() for name, value in self._constants.items()},
+        )
+
+    def _output(self) -> _Kept:
+        """Copies of the weights to evaluate, and of the buffers."""
+        here = self._here()
+        if self._states:
+            pairs = zip(here.weights, self._states, strict=True)
+            weights = [eager.output(self._rule, w, s, self._hyper) for w, s in pairs]
+            return _Kept([weight.clone() for weight in weights], here.buffers)
+        return here
 
     def snapshot(self) -> dict[str, Any]:
         """Where the member stands, to continue from."""
-        return {
-            "weights": [weight.clone() for weight in self._weights],
-            "buffers": {name: value.clone() for name, value in self._constants.items()},
-            "state": self._states,
-        }
+        best = {} if self._best is None else {"best": vars(self._best)}
+        return {**vars(self._here()), "state": self._states, **best}

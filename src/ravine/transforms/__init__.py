@@ -5,7 +5,8 @@
     clip_norm, clip_norm_each,          gradient clipping: by the norm of all parameters, of each,
     clip_value, clip_adaptive             by value, by the ratio to the weights (AGC)
     accumulate                          one step per several gradients
-    polyak, exponential_average         averages of the iterates, to evaluate
+    polyak, stochastic_weight_average,  averages of the iterates, to evaluate
+      exponential_average
     in_float32                          bfloat16 and float16 parameters, stepped in float32
     maximize                            climb instead of descend
     at_probe                            the parameter moves to where the gradient is taken
@@ -16,7 +17,11 @@ A transform of your own that changes the gradient: `on_gradient`; any other one:
 from ravine.transforms._transform import Transform, chain, on_gradient, wrap
 from ravine.transforms.accumulation import accumulate
 from ravine.transforms.at_probe import at_probe
-from ravine.transforms.averaging import exponential_average, polyak
+from ravine.transforms.averaging import (
+    exponential_average,
+    polyak,
+    stochastic_weight_average,
+)
 from ravine.transforms.clipping import clip_adaptive, clip_norm, clip_norm_each, clip_value
 from ravine.transforms.decay import decoupled, l2
 from ravine.transforms.maximize import maximize
@@ -38,5 +43,6 @@ __all__ = [
     "maximize",
     "on_gradient",
     "polyak",
+    "stochastic_weight_average",
     "wrap",
 ]

@@ -1,0 +1,59 @@
+"""The optimization procedure of a recipe: rule, starting point, schedules, order of examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ravine.batches import Feed, Order
+from ravine.initializers import Start, start
+from ravine.recipes import Problem
+from ravine.rules import Rule
+from ravine.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """How a recipe's parameters are found: everything of a training but data, cost and model.
+
+    Attributes:
+        name: what trials, stored runs and verdicts know it by.
+        title: the name in print.
+        rule: the update rule.
+        start: how parameters are set before training; by default as the model's constructor did.
+        schedules: hyperparameter -> schedule over gradient steps, counted from 0. That of "lr" is a
+            factor on a trial's learning rate; those of others give values in place of the trial's.
+        order: in which order examples are seen; None: as the recipe says.
+    """
+
+    name: str
+    title: str
+    rule: Rule
+    start: Start = field(default_factory=lambda: start("as_built"))
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    order: Order | None = None
+
+    @classmethod
+    def of(cls, rule: Rule) -> Procedure:
+        """The plain procedure of a rule: constant rates, everything else as usual."""
+        return cls(rule.name, rule.title, rule)
+
+    def scheduled(self, hyper: Mapping[str, float], step: int) -> dict[str, float]:
+        """The values of the scheduled hyperparameters at a gradient step (from 0).
+
+        Args:
+            hyper: the trial's hyperparameters.
+            step: the number of the update.
+        """
+        return {
+            name: hyper["lr"] * schedule(step) if name == "lr" else schedule(step)
+            for name, schedule in self.schedules.items()
+        }
+
+
+def feed_of(problem: Problem, runs: Sequence[tuple[int, Procedure]]) -> Feed:
+    """The minibatches of several runs side by side, each known by its seed and its procedure."""
+    recipe = problem.recipe
+    orders = [procedure.order or recipe.batches for _, procedure in runs]
+    seeds = [seed for seed, _ in runs]
+    return problem.train.feed(seeds, orders, problem.batch_size, recipe.last_batch)
