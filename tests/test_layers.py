@@ -40,8 +40,19 @@ BELOW = {
         *("environment", "report", "comparison", "training", "recipes", "rules", "batches"),
         *("schedules", "initializers", "errors"),
     ],
-    "screen": ["report", "comparison", "training"],
-    "cli": ["screen", "api", "report", "comparison", "recipes", "optim", "rules", "errors"],
+    "listings": ["recipes", "batches", "schedules", "initializers"],
+    "screen": ["report", "comparison", "training", "schedules"],
+    "cli": [
+        "screen",
+        "listings",
+        "api",
+        "report",
+        "comparison",
+        "recipes",
+        "optim",
+        "rules",
+        "errors",
+    ],
 }
 FRONTS = {"__init__", "__main__"}
 

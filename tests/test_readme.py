@@ -27,8 +27,8 @@ def test_the_recipe_in_the_readme_is_the_example():
 def test_the_commands_in_the_readme_exist():
     from ravine.cli import _parser
 
-    named = set(re.findall(r"`ravine (\w+)", README)) | set(
-        re.findall(r"^    ravine (\w+)", README, re.M)
+    named = set(re.findall(r"`ravine ([a-z-]+)", README)) | set(
+        re.findall(r"^    ravine ([a-z-]+)", README, re.M)
     )
     commands = _parser()._subparsers._group_actions[0].choices
     assert named == set(commands)
@@ -48,7 +48,7 @@ def test_the_optimizers_in_the_readme_step(place):
 
 
 def test_the_names_that_the_readme_and_the_guide_mention_exist():
-    text = README + (ROOT / "docs" / "rules.md").read_text()
+    text = README + "".join(p.read_text() for p in (ROOT / "docs").glob("*.md"))
     for name in set(re.findall(r"`ravine\.([\w.]+)", text)):
         found = ravine
         for part in name.split("."):
@@ -67,3 +67,18 @@ def test_the_guide_runs():
         "keeping",
         "renewing",
     ]
+
+
+def test_the_code_on_procedures_runs(capsys):
+    """All its code, in order, and what it is said to do."""
+    names: dict[str, object] = {}
+    for block in blocks((ROOT / "docs" / "procedures.md").read_text()):
+        exec(block, names)
+    model, inputs = names["model"], names["inputs"]
+    assert model[0](inputs).std() == pytest.approx(1, abs=1e-2)
+    seen = [index for batch in list(names["loader"])[:8] for index in batch[1].tolist()]
+    assert len(seen) == 256
+    assert names["stop"].best == 1
+    network = names["network"]
+    assert torch.allclose(names["folded"](inputs), network(inputs), atol=1e-5)
+    assert "he_normal" in capsys.readouterr().out

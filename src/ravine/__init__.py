@@ -12,7 +12,7 @@ from ravine import (
     testing,
     transforms,
 )
-from ravine.api import Training, compare, train
+from ravine.api import Training, compare, range_test, train
 from ravine.comparison.progress import Progress
 from ravine.comparison.records import Verdict
 from ravine.errors import RavineError
@@ -59,6 +59,7 @@ __all__ = [
     "normalization",
     "optim",
     "polyak",
+    "range_test",
     "rules",
     "schedules",
     "stochastic_weight_average",

@@ -11,10 +11,10 @@ from typing import TypeVar
 
 from torch import nn
 
-from ravine import recipes, report, rules
+from ravine import recipes, report, rules, schedules
 from ravine.batches import Order
 from ravine.comparison import search, verdict
-from ravine.comparison.arms import AS_BUILT, CONSTANT, arms_of, parts_of
+from ravine.comparison.arms import AS_BUILT, CONSTANT, arms_of, parts_of, try_starts
 from ravine.comparison.identity import same_or_refuse
 from ravine.comparison.progress import Progress
 from ravine.comparison.protocol import SELECTION_SEEDS, Comparison, seeds_of
@@ -25,7 +25,7 @@ from ravine.errors import SettingError
 from ravine.initializers import Initializer, Start
 from ravine.recipes import Problem, Recipe, find
 from ravine.rules import Rule
-from ravine.schedules import Schedule
+from ravine.schedules import Schedule, Suggestion
 from ravine.training.choose import check_lane, choose, make_lane
 from ravine.training.lane import Lane, Member
 from ravine.training.procedure import Procedure
@@ -100,6 +100,7 @@ def compare(
             f"--optimizers names {len(chosen)}; expected at least two to compare, or two of --init, "
             "--schedule or --batches"
         )
+    try_starts(problem, arms)
     for rule in chosen:
         search.grid(rule.defaults["lr"])
     _check_seed(seed)
@@ -293,19 +294,60 @@ def train(
         the run, the name of its metric, and the trained module.
     """
     problem = _loaded(recipe, steps, epochs)
+    procedure = _procedure(problem, optimizer, init, schedule, batches)
     _check_seed(seed)
-    (rule,) = resolve([optimizer]).values()
-    orders = [] if batches is None else [batches]
-    arms = arms_of(problem, [rule], [init], [schedule], orders)
-    ((name, procedure),) = arms.items()
-    rate = rule.defaults["lr"] if lr is None else lr
+    defaults = procedure.rule.defaults
+    rate = defaults["lr"] if lr is None else lr
     if not rate > 0 or not math.isfinite(rate):
-        raise SettingError(
-            f"--lr {rate:g}; expected a number above 0, e.g. {rule.defaults['lr']:g}"
-        )
+        raise SettingError(f"--lr {rate:g}; expected a number above 0, e.g. {defaults['lr']:g}")
     progress = progress or Progress()
-    member = Member.new(Trial(name, {**rule.defaults, "lr": rate}, seed))
+    member = Member.new(Trial(procedure.name, {**defaults, "lr": rate}, seed))
     progress.stage(f"{procedure.title}, learning rate {rate:g}", problem.steps)
-    lane = SerialLane(problem, arms)
+    lane = SerialLane(problem, {procedure.name: procedure})
     (trained,) = lane.train([member], problem.steps, progress.tick)
     return Training(trained.run, problem.recipe.metric_name, lane.module(trained))
+
+
+def range_test(
+    recipe: AnyRecipe,
+    optimizer: str | Rule,
+    *,
+    init: str | Initializer | Start = AS_BUILT,
+    batches: str | Order | None = None,
+    lowest: float = 1e-7,
+    highest: float = 10.0,
+    steps: int = 100,
+    seed: int = 0,
+) -> Suggestion:
+    """A learning rate to begin with: one short training whose rate grows at every step.
+
+    A hint, not an answer: it comes from one seed and the first steps. `compare` finds the rate that
+    trains best.
+
+    Args:
+        recipe, optimizer, init, batches, seed: as in `train`.
+        lowest, highest, steps: see `ravine.schedules.range_test`.
+
+    Raises:
+        InputError: something that was given cannot be used; the message says what to change.
+    """
+    problem = _loaded(recipe, None, None)
+    procedure = _procedure(problem, optimizer, init, CONSTANT, batches)
+    _check_seed(seed)
+    lane = SerialLane(problem, {procedure.name: procedure})
+    step = lane.stepper(Trial(procedure.name, procedure.rule.defaults, seed))
+    return schedules.range_test(step, lowest, highest, steps)
+
+
+def _procedure(
+    problem: Problem,
+    optimizer: str | Rule,
+    init: str | Initializer | Start,
+    schedule: str | Schedule,
+    batches: str | Order | None,
+) -> Procedure:
+    """The one procedure of these parts, tried on the recipe's model."""
+    (rule,) = resolve([optimizer]).values()
+    arms = arms_of(problem, [rule], [init], [schedule], [] if batches is None else [batches])
+    try_starts(problem, arms)
+    return arms[rule.name]

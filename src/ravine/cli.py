@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 
 from ravine.errors import RavineError
@@ -57,11 +57,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_compare(commands)
     _add_train(commands)
+    _add_range_test(commands)
     report = commands.add_parser("report", help="write the report of a run folder again")
     report.add_argument("folder", metavar="DIR", help="what was given as --out")
     report.set_defaults(run=_report)
-    for name, run in (("optimizers", _optimizers), ("recipes", _recipes)):
-        listing = commands.add_parser(name, help=f"list the built-in {name}")
+    for name, what, run in (
+        ("optimizers", "optimizers", _optimizers),
+        ("recipes", "built-in recipes", _list),
+        ("initializers", "starting points for --init", _list),
+        ("schedules", "schedules for --schedule", _list),
+        ("batches", "orders of examples for --batches", _list),
+    ):
+        listing = commands.add_parser(name, help=f"list the {what}")
         listing.add_argument("--json", action="store_true", help="print JSON")
         listing.set_defaults(run=run)
     return parser
@@ -92,6 +99,19 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     train.set_defaults(run=_train)
 
 
+def _add_range_test(commands: argparse._SubParsersAction[_Parser]) -> None:
+    test = commands.add_parser(
+        "range-test",
+        help="suggest a learning rate to begin with",
+        description="One short training whose learning rate grows at every step. A hint from one "
+        "seed; `ravine compare` finds the rate that trains best.",
+    )
+    _add_recipe_and_seed(test)
+    test.add_argument("--optimizer", required=True, metavar="NAME")
+    test.add_argument("--steps", type=int, default=100, metavar="N", help="steps (default: 100)")
+    test.set_defaults(run=_range_test)
+
+
 def _add_procedure(parser: argparse.ArgumentParser, form: str) -> None:
     """What a training may differ in besides its optimizer."""
     for option, example in (
@@ -102,12 +122,16 @@ def _add_procedure(parser: argparse.ArgumentParser, form: str) -> None:
         parser.add_argument(f"--{option}", metavar=form, help=f"e.g. {example}")
 
 
-def _add_recipe(parser: argparse.ArgumentParser) -> None:
+def _add_recipe_and_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="a name from `ravine recipes`, or a file with recipe()")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="base seed (default: 0)")
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    _add_recipe_and_seed(parser)
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=int, metavar="N", help="training length in epochs")
     length.add_argument("--steps", type=int, metavar="N", help="training length in gradient steps")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="base seed (default: 0)")
 
 
 def _listed(names: str | None) -> tuple[str, ...]:
@@ -160,6 +184,15 @@ def _train(arguments: argparse.Namespace) -> None:
     screen.print_training(training.run, training.metric)
 
 
+def _range_test(arguments: argparse.Namespace) -> None:
+    from ravine import api, screen
+
+    found = api.range_test(
+        arguments.recipe, arguments.optimizer, steps=arguments.steps, seed=arguments.seed
+    )
+    screen.print_suggestion(found)
+
+
 def _report(arguments: argparse.Namespace) -> None:
     from ravine import api
 
@@ -177,14 +210,14 @@ def _optimizers(arguments: argparse.Namespace) -> None:
         screen.print_optimizers(listed)
 
 
-def _recipes(arguments: argparse.Namespace) -> None:
-    from ravine import recipes, screen
+def _list(arguments: argparse.Namespace) -> None:
+    from ravine import listings, screen
 
-    listed = [
-        {"name": name, "about": (build.__doc__ or "").strip().splitlines()[0]}
-        for name, build in recipes.BUILT_IN.items()
-    ]
+    list_them: Callable[[], list[Mapping[str, str]]] = getattr(
+        listings, f"list_{arguments.command}"
+    )
+    listed = list_them()
     if arguments.json:
         print(json.dumps(listed, indent=2))
     else:
-        screen.print_table(("name", "about"), [(r["name"], r["about"]) for r in listed])
+        screen.print_table(("name", "about"), [(row["name"], row["about"]) for row in listed])

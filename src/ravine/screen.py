@@ -19,6 +19,7 @@ from ravine.comparison.progress import Progress as Listener
 from ravine.comparison.records import Arm, Interval, Verdict
 from ravine.report.arms import noun
 from ravine.report.effects import sentence
+from ravine.schedules import Suggestion
 from ravine.training.records import Run
 
 
@@ -96,7 +97,7 @@ def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
     """The answer, the table behind it, and where the report lies."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
     table = Table(box=None, padding=(0, 1))
-    table.add_column(noun(verdict))
+    table.add_column(noun(verdict), no_wrap=True)
     for heading in ("lr", f"validation {verdict.metric}", "test", "P(best)", "steps to target"):
         table.add_column(Text(heading), justify="right")
     for arm in verdict.arms:
@@ -188,3 +189,19 @@ def print_training(run: Run, metric: str) -> None:
             f"\ndiverged: a cost was NaN or infinite by step {run.diverged_at}; "
             f"try a learning rate below {run.trial.lr:g}"
         )
+
+
+def print_suggestion(found: Suggestion) -> None:
+    """The curve of a range test, every tenth of a decade or so, and what follows from it."""
+    console = _wide_console()
+    table = Table(box=None, padding=(0, 1))
+    for heading in ("learning rate", "cost", "smoothed"):
+        table.add_column(heading, justify="right")
+    every = max(1, len(found.rates) // 25)
+    for i in range(0, len(found.rates), every):
+        smoothed = f"{found.smoothed[i]:.4g}" if i < len(found.smoothed) else ""
+        table.add_row(f"{found.rates[i]:.3g}", f"{found.losses[i]:.4g}", smoothed)
+    console.print(table)
+    if found.lr is not None:
+        console.print(f"\nsuggested learning rate: {found.lr:.2g}", soft_wrap=True)
+    console.print(found.reason, soft_wrap=True, markup=False)

@@ -21,7 +21,7 @@ def test_names_are_those_of_the_functions() -> None:
 
 
 def test_an_unknown_name_is_said_with_the_nearest() -> None:
-    message = r"unknown order of examples 'shufled'; did you mean shuffled.*ravine compare --help"
+    message = r"unknown order of examples 'shufled'; did you mean shuffled.*ravine batches"
     with pytest.raises(UnknownNameError, match=message):
         named("shufled", TARGETS)
 

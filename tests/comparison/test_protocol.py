@@ -9,19 +9,21 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from ravine import api, metrics, rules
+from ravine import api, metrics, rules, schedules
 from ravine.comparison import search, statistics
 from ravine.comparison.protocol import final_scores, rung_steps, score, seeds_of
 from ravine.comparison.records import Settings
 from ravine.comparison.store import Store
-from ravine.comparison.verdict import _band, _rates, as_json
+from ravine.comparison.verdict import _band, _rates, as_json, conclude
 from ravine.errors import FolderError, SettingError
 from ravine.training.population import PopulationLane
 from ravine.training.records import Point, Run, Trial
 from tests.comparison.conftest import OPTIMIZERS, run_small, small_recipe
+from tests.problems import digits_recipe
 
 
 def without_clock(verdict) -> dict:
@@ -395,3 +397,59 @@ def test_the_band_compares_each_rate_after_as_many_steps_as_it_was_given():
 
 def digits_twin():
     return replace(small_recipe(), steps=9)
+
+
+def test_starts_and_schedules_are_dimensions_of_the_comparison(tmp_path):
+    """The verdict knows each arm's parts and each choice's effect; the folder continues and differs."""
+    out = tmp_path / "run"
+    asked = {"init": ["he_normal", "glorot_uniform"], "schedule": ["constant", "cosine"]}
+
+    def run(**changes):
+        return api.compare(small_recipe(), ["adam"], out, command="test", lane="serial", **changes)
+
+    verdict = run(**asked)
+    written = json.loads((out / "verdict.json").read_text())
+    names = {f"adam/{i}/{s}" for i in asked["init"] for s in asked["schedule"]}
+    assert {arm.name for arm in verdict.arms} == names
+    assert {(a["name"], a["optimizer"], a["init"], a["schedule"]) for a in written["arms"]} == {
+        (name, *name.split("/")) for name in names
+    }
+    assert set(written["effects"]) == {"init", "schedule"}
+    for dimension, levels in written["effects"].items():
+        assert {level["name"] for level in levels} == set(asked[dimension])
+        assert sum(level["p_best"] for level in levels) == pytest.approx(1)
+    assert run(**asked) == verdict
+    with pytest.raises(FolderError, match="this command asks for adam/he_normal,adam/he_uniform"):
+        run(init=["he_normal", "he_uniform"])
+
+
+def test_another_schedule_of_the_same_name_is_refused(tmp_path):
+    out = tmp_path / "run"
+    recipe = replace(small_recipe(), steps=27)
+
+    def run(steps):
+        mine = schedules.function(lambda step: 1 / (1 + step / steps), "mine", tail=1)
+        return api.compare(recipe, OPTIMIZERS, out, schedule=[mine], lane="serial", command="test")
+
+    run(10)
+    with pytest.raises(FolderError, match="with another 'sgd': its rule, start, schedule"):
+        run(20)
+
+
+def test_runs_that_stop_early_are_compared_at_their_best(tmp_path):
+    """What counts is the best weights' metric, and the steps that were really taken."""
+    recipe = digits_recipe(steps=81, patience=2)
+    verdict = api.compare(recipe, OPTIMIZERS, tmp_path / "run", lane="serial", command="test")
+    store = Store(tmp_path / "run")
+    study = conclude(store)
+    store.close()
+    for arm in verdict.arms:
+        finals = [r for r in study.final if r.trial.procedure == arm.name]
+        ends = [run.curve[-1].validation_metric for run in finals]
+        assert ends == [min(point.validation_metric for point in run.curve) for run in finals]
+        assert arm.validation.mean == pytest.approx(np.mean(ends), rel=1e-12)
+        selection = [r for r in study.selection if r.trial.procedure == arm.name]
+        assert arm.gradient_steps <= sum(run.curve[-1].step for run in selection)
+    assert sum(arm.gradient_steps for arm in verdict.arms) < sum(
+        run.curve[-1].step for run in study.selection
+    )

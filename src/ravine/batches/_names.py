@@ -35,5 +35,5 @@ def named(name: str, targets: Tensor) -> Order:
         SettingError: "stratified", and the targets are not classes.
     """
     if name not in _MAKERS:
-        raise UnknownNameError.of("order of examples", name, NAMES, "ravine compare --help")
+        raise UnknownNameError.of("order of examples", name, NAMES, "ravine batches")
     return _MAKERS[name](targets)

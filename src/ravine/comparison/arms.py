@@ -6,14 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
+import torch
+from torch import nn
+
 from ravine import batches, initializers, schedules
 from ravine.batches import Order
-from ravine.errors import SettingError
+from ravine.errors import InputError, SettingError
 from ravine.initializers import Initializer, Start
-from ravine.recipes import Problem, Split
+from ravine.recipes import Problem, Split, build_model
+from ravine.recipes.wording import said
 from ravine.rules import Rule
 from ravine.schedules import Schedule
 from ravine.training.procedure import Procedure
+from ravine.training.start import starting_model
 
 DIMENSIONS = ("optimizer", "init", "schedule", "batches")
 """In which arms may differ, in the order in which an arm's name says so."""
@@ -54,10 +59,43 @@ def arms_of(
         start, schedule, order = others
         shown = [part.name for part, does in zip(others, varies, strict=True) if does]
         name = "/".join([rule.name, *shown])
-        title = ", ".join([rule.title, *(part.replace("_", " ") for part in shown)])
+        title = " · ".join([rule.title, *(part.replace("_", " ") for part in shown)])
         rated = {} if schedule.name == CONSTANT else {"lr": schedule}
         arms[name] = Procedure(name, title, rule, start, rated, order)
     return arms
+
+
+def try_starts(problem: Problem, arms: Mapping[str, Procedure]) -> None:
+    """Start a model as each arm would, before hours are spent.
+
+    Raises:
+        SettingError: a start fails on this model, changes nothing of it, or makes it NaN or infinite.
+    """
+    first = problem.train.first(problem.batch_size)
+    built = build_model(problem, seed=0)
+    for arm in {arm.start.name: arm for arm in arms.values()}.values():
+        try:
+            model = starting_model(problem, arm, 0, first.inputs, first.targets)
+        except InputError:
+            raise
+        except Exception as error:
+            raise SettingError(
+                f"--init {arm.start.name} cannot be used with this model: {said(error)}"
+            ) from error
+        _insist_on_a_start(arm.start, built, model)
+
+
+def _insist_on_a_start(start: Start, built: nn.Module, model: nn.Module) -> None:
+    pairs = list(zip(built.parameters(), model.parameters(), strict=True))
+    if start.name != AS_BUILT and all(torch.equal(before, after) for before, after in pairs):
+        raise SettingError(
+            f"--init {start.name} changes none of this model's parameters, for none is in a layer "
+            f"that it knows; expected layers such as torch.nn.Linear, or --init {AS_BUILT}"
+        )
+    if not all(after.isfinite().all() for _, after in pairs):
+        raise SettingError(
+            f"--init {start.name} makes parameters of this model NaN or infinite; choose another"
+        )
 
 
 def parts_of(arms: Mapping[str, Procedure]) -> dict[str, dict[str, str]]:

@@ -33,7 +33,7 @@ _FACTORIES: dict[str, Callable[[], Initializer]] = {
 NAMES = tuple(_FACTORIES)
 """The names that `get` knows."""
 
-LISTING = "ravine compare --help"
+LISTING = "ravine initializers"
 """The command that lists the names."""
 
 

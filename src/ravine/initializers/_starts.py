@@ -105,10 +105,11 @@ def _weights_by(initializer: Initializer) -> Apply:
 
 
 def _as_built(model: nn.Module, seed: int, inputs: Tensor, targets: Tensor, cost: Cost) -> None:
-    """The model stays as its constructor made it."""
+    """The model as its constructor made it."""
 
 
 def _lsuv(model: nn.Module, seed: int, inputs: Tensor, targets: Tensor, cost: Cost) -> None:
+    """Orthogonal, then every layer's outputs scaled to deviation 1 on one minibatch (LSUV)."""
     initialize(model, "orthogonal", seed=seed)
     scale_to_activations(model, inputs)
 
@@ -116,12 +117,14 @@ def _lsuv(model: nn.Module, seed: int, inputs: Tensor, targets: Tensor, cost: Co
 def _gradient_scaled(
     model: nn.Module, seed: int, inputs: Tensor, targets: Tensor, cost: Cost
 ) -> None:
+    """Orthogonal, then scaled until gradients deviate alike at all layers, on one minibatch."""
     initialize(model, "orthogonal", seed=seed)
     scale_to_gradients(model, inputs, targets, cost)
 
 
 def _output_bias(model: nn.Module, seed: int, inputs: Tensor, targets: Tensor, cost: Cost) -> None:
-    """The marginal statistics under the link that gives constant outputs the lowest cost."""
+    """The output bias from the marginal statistics of one minibatch; behind others, with a +."""
+    # The link is the one that gives constant outputs the lowest cost.
     _, layer = output_layer(model)
     weight = layer.weight
     assert isinstance(weight, Tensor)
@@ -150,6 +153,7 @@ def _cost_of(link: Link, model: nn.Module, inputs: Tensor, targets: Tensor, cost
 
 
 def _open_gates(model: nn.Module, seed: int, inputs: Tensor, targets: Tensor, cost: Cost) -> None:
+    """The forget gates of LSTMs open, bias 1; behind others, with a +."""
     open_gates(model)
 
 

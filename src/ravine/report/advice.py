@@ -11,8 +11,8 @@ from ravine.report.arms import lost, mark, metric_of, named, noun
 LEADS = 0.7
 """P(best) from which one of several possible winners is called the probable one."""
 
-MOST = 6
-"""Optimizers that one sentence names; any more are counted."""
+MOST = {"optimizer": 6, "candidate": 3}
+"""Arms that one sentence names; any more are counted. Names of candidates are long."""
 
 
 def answer(verdict: Verdict) -> str:
@@ -60,16 +60,17 @@ def _winner(verdict: Verdict, arm: Arm) -> str:
 def _leader(verdict: Verdict, lead: Arm, others: Sequence[Arm]) -> str:
     """One of several possible winners is well ahead, or the only one that trained."""
     first, *rest = _settings(verdict, [lead, *others])
+    rivals = words.listing(rest, most=MOST[noun(verdict)])
     is_best = "is probably best" if lead.p_best >= LEADS else "did best"
     return (
         f"No certain winner: {first} {is_best}, {words.p_is(lead.p_best)}, but "
-        f"{words.listing(rest, most=MOST)} {_be(rest)} not ruled out after {_seeds(verdict)}."
+        f"{rivals} {_be(rest)} not ruled out after {_seeds(verdict)}."
     )
 
 
 def _tie(verdict: Verdict, best: Sequence[Arm]) -> str:
     """Several possible winners, none well ahead."""
-    names = words.listing(_settings(verdict, best), most=MOST)
+    names = words.listing(_settings(verdict, best), most=MOST[noun(verdict)])
     two = len(best) == 2
     if len(best) == len(verdict.arms):
         names = f"{'both' if two else f'all {len(best)}'} {noun(verdict)}s, {names},"
@@ -84,9 +85,13 @@ def _rest(verdict: Verdict, said: Sequence[Arm]) -> str:
     rest = [arm for arm in verdict.arms if arm not in said]
     behind = [named(verdict, arm) for arm in rest if not lost(verdict, arm)]
     diverged = [arm.title for arm in rest if lost(verdict, arm)]
-    text = f" {words.listing(behind, most=MOST)} {_be(behind)} behind." if behind else ""
+    text = (
+        f" {words.listing(behind, most=MOST[noun(verdict)])} {_be(behind)} behind."
+        if behind
+        else ""
+    )
     if diverged:
-        text += f" {words.listing(diverged, most=MOST)} diverged."
+        text += f" {words.listing(diverged, most=MOST[noun(verdict)])} diverged."
     return text
 
 

@@ -73,6 +73,7 @@ def _page(fact: Facts) -> str:
         noun=fact.noun,
         recipe=escape(fact.recipe),
         answer=_unbroken(escape(fact.answer)),
+        choices=_choices(fact.effects),
         warnings=_warnings(fact.warnings),
         counts="".join(f"<li>{escape(text)}</li>" for text in fact.counts),
         style=_resource("style.css"),
@@ -165,12 +166,17 @@ def _summary_row(row: SummaryRow, test: bool) -> str:
     return f'<tr class="{"best" if row.badge else "behind"}">{name}{data}</tr>'
 
 
+def _choices(fact: Effects | None) -> str:
+    """What each choice does by itself, beneath the answer."""
+    return "" if fact is None else f'<p class="choices">{_unbroken(escape(fact.caption.title))}</p>'
+
+
 def _effects(fact: Effects | None) -> str:
     if fact is None:
         return ""
     heads = ("Choice", "", "Validation", "Behind", "P(best)")
     rows = ((r.choice, r.level, r.validation, r.behind, r.p_best) for r in fact.rows)
-    table = _plain_table(heads, rows, "Choice by choice")
+    table = _unbroken(_plain_table(heads, rows, "Choice by choice"))
     return _section("choices", "Choice by choice", fact.caption, table)
 
 

@@ -10,7 +10,7 @@ from ravine.schedules._schedule import Schedule, fading
 
 
 def linear(steps: int, final: float = 0.01) -> Schedule:
-    """The notes' linear decay until step τ, then constant.
+    """Linear decay until step τ, then constant.
 
         ε_k / ε_0 = (1-α) + α ε_τ/ε_0       α = min(k/τ, 1)
 
@@ -119,7 +119,7 @@ def exponential(decay: float) -> Schedule:
 
 
 def inverse_time(decay: float) -> Schedule:
-    """1/t decay, Keras's: the order that Robbins & Monro ask for.
+    """1/t decay: the order that Robbins & Monro ask for.
 
         ε_k / ε_0 = 1 / (1 + decay k)
 

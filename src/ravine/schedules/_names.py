@@ -61,7 +61,7 @@ def named(text: str, steps: int) -> Schedule:
     steps = steps_of("steps", steps)
     name = text.removeprefix(WARMED)
     if name not in NAMES:
-        raise UnknownNameError.of("schedule", name, NAMES, "ravine compare --help")
+        raise UnknownNameError.of("schedule", name, NAMES, "ravine schedules")
     if name == text:
         return NAMES[name](steps)
     if steps == 1:

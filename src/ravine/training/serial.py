@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -91,6 +91,16 @@ class SerialLane(Lane):
             single.close()
         return seconds / (steps * len(trials))
 
+    def stepper(self, trial: Trial) -> Callable[[float], Tensor]:
+        """A new run that takes one step a call, at the learning rate given, and returns its cost."""
+        single = self._resume(Member.new(trial))
+
+        def step(lr: float) -> Tensor:
+            with torch.random.fork_rng(devices=[]):
+                return single.step_at(lr)
+
+        return step
+
     def _resume(self, member: Member) -> _Single:
         return _Single(self.problem, self.procedure(member.run.trial), member)
 
@@ -173,6 +183,12 @@ class _Single:
     def run(self, until: int) -> Tensor:
         """Step to `until`; the mean training cost over these steps, 0-D."""
         return torch.stack([self._one_step() for _ in range(self.step, until)]).mean()
+
+    def step_at(self, lr: float) -> Tensor:
+        """One step at a learning rate of the caller's; its cost, 0-D."""
+        self._trial = replace(self._trial, hyper={**self._trial.hyper, "lr": lr})
+        self._hyper |= eager.hyper_tensors({"lr": lr})
+        return self._one_step()
 
     def _one_step(self) -> Tensor:
         cost = self._cost()

@@ -1,0 +1,120 @@
+"""What is compared: combinations, their names, and what cannot be used."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ravine import batches, rules, schedules
+from ravine.comparison.arms import arms_of, parts_of, try_starts
+from ravine.errors import SettingError, UnknownNameError
+from ravine.initializers import Start, start
+from tests.problems import digits_problem
+from tests.training.test_sources import Flowing
+
+RULES = [rules.sgd(), rules.adam()]
+
+
+def made(problem=None, starts=("as_built",), rates=("constant",), orders=()):
+    return arms_of(problem or digits_problem(), RULES, starts, rates, orders)
+
+
+def test_plain_optimizers_are_named_like_their_rules():
+    arms = made()
+    assert list(arms) == ["sgd", "adam"]
+    assert [arm.title for arm in arms.values()] == ["SGD", "Adam"]
+    assert all(arm.schedules == {} for arm in arms.values())
+
+
+def test_a_dimension_of_one_level_is_in_no_name():
+    arms = made(starts=["he_normal"], rates=["cosine"], orders=["stored"])
+    assert list(arms) == ["sgd", "adam"]
+    assert arms["sgd"].start is start("he_normal")
+    assert arms["sgd"].schedules["lr"] == schedules.cosine(27)
+    assert arms["sgd"].order == batches.stored()
+
+
+def test_every_combination_is_compared_once():
+    arms = made(starts=["as_built", "lsuv"], rates=["constant", "warmup+linear"])
+    assert list(arms) == [
+        f"{rule}/{begin}/{rate}"
+        for rule in ("sgd", "adam")
+        for begin in ("as_built", "lsuv")
+        for rate in ("constant", "warmup+linear")
+    ]
+    assert arms["sgd/lsuv/warmup+linear"].title == "SGD · lsuv · warmup+linear"
+    parts = parts_of(arms)["adam/lsuv/constant"]
+    assert parts == {
+        "optimizer": "adam", "init": "lsuv", "schedule": "constant", "batches": "shuffled"
+    }  # fmt: skip
+    assert arms["adam/lsuv/constant"].rule is arms["adam/as_built/constant"].rule
+
+
+def test_the_recipes_own_order_is_the_default():
+    assert made(digits_problem(batches=batches.stored()))["sgd"].order == batches.stored()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"starts": ["he_normal", "he_normal"]}, SettingError, "--init gives 'he_normal' twice"),
+        ({"rates": ["cosine", "cosine"]}, SettingError, "--schedule gives 'cosine' twice"),
+        ({"orders": ["stored", "stored"]}, SettingError, "--batches gives 'stored' twice"),
+        ({"starts": ["he_norm"]}, UnknownNameError, "did you mean he_normal"),
+        ({"rates": ["cosin"]}, UnknownNameError, "did you mean cosine"),
+        ({"orders": ["shufled"]}, UnknownNameError, "did you mean shuffled"),
+        ({"rates": [0.1]}, SettingError, "expected a name, e.g. 'cosine', or a schedule"),
+        ({"orders": [3]}, SettingError, "expected a name, e.g. 'shuffled', or an order"),
+        ({"starts": [3]}, SettingError, "expected a name, an initializer or a function"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(changes, error, said):
+    with pytest.raises(error, match=said):
+        made(**changes)
+
+
+def test_an_order_by_name_needs_data_in_memory():
+    recipe = digits_problem().recipe
+    problem = digits_problem(train=Flowing(*recipe.train))
+    with pytest.raises(SettingError, match="--batches stored: the training data are not in memory"):
+        made(problem, orders=["stored"])
+
+
+class Theta(nn.Module):
+    """A parameter that is in no layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.theta = nn.Parameter(torch.randn(64, 10))
+
+    def forward(self, x):
+        return x @ self.theta
+
+
+def test_a_start_that_changes_nothing_is_refused():
+    problem = digits_problem(Theta)
+    try_starts(problem, made(problem))
+    with pytest.raises(SettingError, match="--init he_normal changes none of this model's"):
+        try_starts(problem, made(problem, ["as_built", "he_normal"]))
+
+
+def breaking(model, seed, inputs, targets, cost):
+    raise KeyError("no such layer")
+
+
+def infinite(model, seed, inputs, targets, cost):
+    next(model.parameters()).data.fill_(torch.inf)
+
+
+@pytest.mark.parametrize(
+    ("apply", "said"),
+    [
+        (breaking, "--init mine cannot be used with this model: KeyError: 'no such layer'"),
+        (infinite, "--init mine makes parameters of this model NaN or infinite"),
+    ],
+)
+def test_a_start_that_fails_is_refused_in_one_line(apply, said):
+    problem = digits_problem()
+    with pytest.raises(SettingError, match=said):
+        try_starts(problem, made(problem, [Start("mine", apply)]))
