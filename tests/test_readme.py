@@ -75,7 +75,7 @@ def test_the_code_on_procedures_runs(capsys):
     for block in blocks((ROOT / "docs" / "procedures.md").read_text()):
         exec(block, names)
     model, inputs = names["model"], names["inputs"]
-    assert model[0](inputs).std() == pytest.approx(1, abs=1e-2)
+    assert model[0](inputs).std().item() == pytest.approx(1, abs=1e-2)
     seen = [index for batch in list(names["loader"])[:8] for index in batch[1].tolist()]
     assert len(seen) == 256
     assert names["stop"].best == 1

@@ -55,7 +55,7 @@ def test_100_times_the_computation_gives_a_tenth_of_the_error():
     theirs; the root halves it.
     """
     one, hundred = standard_errors(
-        digits(), batches.with_replacement(), [1, 100], DRAWS, SEED + 10**6
+        digits(), batches.with_replacement(), [1, 100], 4 * DRAWS, SEED + 10**6
     ).values()
     ratio = np.sqrt(one.mean() / hundred.mean())
     relative = np.hypot(*[stats.sem(s) / s.mean() for s in (one, hundred)]) / 2

@@ -63,7 +63,7 @@ def test_short_trainings(name: str) -> None:
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(UnknownNameError, match=r"'cosin'; did you mean cosine.*ravine compare"):
+    with pytest.raises(UnknownNameError, match=r"'cosin'; did you mean cosine.*ravine schedules"):
         named("cosin", 100)
     with pytest.raises(UnknownNameError, match=r"unknown schedule 'lineer'; did you mean linear"):
         named("warmup+lineer", 100)

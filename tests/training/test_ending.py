@@ -41,7 +41,7 @@ def new() -> list[Member]:
     return [Member.new(trial) for trial in TRIALS]
 
 
-def expected(curve: Sequence[Point]) -> tuple[list[Point], int, int | None]:
+def expected(curve: Sequence[Point], patience: int = PATIENCE) -> tuple[list[Point], int, int | None]:
     """The curve with early stopping, the best point's index, and where it stopped; by hand."""
     points, best, waited, stopped = [curve[0]], 0, 0, None
     for index, point in enumerate(curve[1:], start=1):
@@ -53,7 +53,7 @@ def expected(curve: Sequence[Point]) -> tuple[list[Point], int, int | None]:
             best, waited = index, 0
         else:
             waited += 1
-        if waited == PATIENCE:
+        if waited == patience:
             stopped = index
         if stopped is not None or index == len(curve) - 1:
             points[index] = curve[best]
@@ -74,6 +74,20 @@ def test_curves_end_at_their_best(lane):
         last = without.run.curve[-1 if stopped is None else stopped].step
         assert steps_taken(member.run.curve, PATIENCE, False) == last
     assert len(stops) >= 3, "the runs should end at different times"
+
+
+@pytest.mark.parametrize("lane", LANES[:2])
+def test_a_run_that_never_stops_ends_at_its_best_too(lane):
+    """No run waits for 26 evaluations here, and most end above their best."""
+    free, patient = train(make(lane), new()), train(make(lane, patience=26), new())
+    above = 0
+    for member, without in zip(patient, free, strict=True):
+        points, best, stopped = expected(without.run.curve, 26)
+        assert stopped is None
+        assert member.run.curve[:-1] == without.run.curve[:-1]
+        assert member.run.curve[-1].validation_metric == points[-1].validation_metric
+        above += best < len(points) - 1
+    assert above >= 1
 
 
 @pytest.mark.parametrize("lane", LANES)

@@ -169,3 +169,21 @@ def test_the_trained_module_is_what_was_evaluated():
             cost = F.cross_entropy(output, problem.validation.targets).item()
             assert math.isclose(cost, member.run.curve[-1].validation_cost, rel_tol=1e-10)
             assert any(isinstance(m, torch.nn.Dropout) for m in model.modules())
+
+
+@pytest.mark.parametrize("lane", ["serial", "uncompiled"])
+def test_what_is_tested_later_is_what_was_evaluated(lane):
+    """Schedule-free's weights to evaluate depend on its momentum, which is scheduled here."""
+    problem = digits_problem(mlp, torch.float64, steps=STEPS)
+    problem = replace(problem, test=problem.validation)
+    momentum = {"momentum": schedules.ramp(0.5, 0.95, STEPS)}
+    arms = {"free": Procedure("free", "free", rules.get("schedule_free_sgd"), schedules=momentum)}
+    of = [Trial("free", {**arms["free"].rule.defaults, "lr": 0.1}, seed) for seed in (0, 1)]
+    made = SerialLane(problem, arms) if lane == "serial" else PopulationLane(problem, arms, 2, False)
+    members = list(train(made, of).values())
+    for member, value in zip(members, made.test(members), strict=True):
+        assert math.isclose(value, member.run.curve[-1].validation_metric, abs_tol=1e-12)
+        with torch.no_grad():
+            output = made.module(member)(problem.validation.inputs)
+        cost = F.cross_entropy(output, problem.validation.targets).item()
+        assert math.isclose(cost, member.run.curve[-1].validation_cost, rel_tol=1e-12)

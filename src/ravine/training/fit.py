@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
+import torch
 from torch import nn
 
 from ravine import rules
@@ -74,14 +75,14 @@ def fit(
     problem = _ready(recipe)
     arms = _by_name(procedures)
     trials = _trials(arms, lr, seeds)
-    lane, count = _lane(lane, problem, arms, trials)
+    used, count = _lane(lane, problem, arms, trials)
     with threads(count):
         trained = {
             (member.run.trial.procedure, member.run.trial.seed): Fitted(
-                lane.module(member), member.run
+                used.module(member), member.run
             )
-            for chunk in lane.chunks([Member.new(trial) for trial in trials])
-            for member in lane.train(chunk, problem.steps, _unheard)
+            for chunk in used.chunks([Member.new(trial) for trial in trials])
+            for member in used.train(chunk, problem.steps, _unheard)
         }
     return [trained[trial.procedure, trial.seed] for trial in trials]
 
@@ -154,7 +155,7 @@ def _lane(
 ) -> tuple[Lane, int]:
     """The lane, and the threads to run it on."""
     if not isinstance(lane, str):
-        return lane(problem, arms), 1
+        return lane(problem, arms), torch.get_num_threads()
     capacity = min(len(trials), CAPACITY)
     choice = choose(problem, arms, trials, lane, capacity, problem.steps * len(trials))
     return choice.lane, choice.threads

@@ -1,0 +1,19 @@
+"""Members on the digits, trained once for all tests."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from ravine.recipes.digits import mlp
+from ravine.recipes.recipe import load
+from ravine.strategies import Fitted, fit
+from ravine.training.population import PopulationLane
+
+
+@pytest.fixture(scope="session")
+def members() -> list[Fitted]:
+    """20 digits networks after 10 epochs of Adam, seeds 0 to 19."""
+    lane = partial(PopulationLane, capacity=20, compiled=False)
+    return fit(load(mlp(), epochs=10), "adam", 3e-3, range(20), lane)
