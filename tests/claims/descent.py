@@ -66,7 +66,7 @@ def expected_excess(
 def floor(rate: Array) -> Array:
     """Where a constant rate stops on a quadratic of curvature 1: the fixed point of that recursion.
 
-        E J = ε σ² / (2 (2 - ελ)),      half of ε σ²/2 for small ε
+    E J = ε σ² / (2 (2 - ελ)),      half of ε σ²/2 for small ε
     """
     return rate / (2 * (2 - rate))
 

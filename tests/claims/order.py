@@ -47,7 +47,9 @@ def independent(examples: int, features: int, seed: int) -> LeastSquares:
     return LeastSquares.of(inputs, torch.randn(examples, generator=random, dtype=torch.float64))
 
 
-def of_patients(groups: int, samples: int, features: int, likeness: float, seed: int) -> LeastSquares:
+def of_patients(
+    groups: int, samples: int, features: int, likeness: float, seed: int
+) -> LeastSquares:
     """Inputs and noise that the samples of one patient have in common, for that share of the variance."""
     random = generator("patients", seed)
     shape = (groups, 1, features + 1)

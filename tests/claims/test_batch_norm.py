@@ -33,7 +33,9 @@ def network(scale: float, eps: float) -> nn.Sequential:
     return model
 
 
-def cost_and_gradients(scale: float, eps: float = NONE) -> tuple[Tensor, list[Tensor], nn.Sequential]:
+def cost_and_gradients(
+    scale: float, eps: float = NONE
+) -> tuple[Tensor, list[Tensor], nn.Sequential]:
     model = network(scale, eps)
     inputs, targets = minibatch()
     cost = F.cross_entropy(model(inputs), targets)

@@ -55,9 +55,7 @@ def test_the_first_step_without_correction_is_too_large(beta2, times):
     (corrected,) = steps_of(rules.adam(), 1, beta2=beta2)
     (without,) = steps_of(uncorrected(), 1, beta2=beta2)
     np.testing.assert_allclose(corrected, LR * g / (g + EPS), rtol=1e-6)  # t is float32
-    np.testing.assert_allclose(
-        without, LR * 0.1 * g / (np.sqrt(1 - beta2) * g + EPS), rtol=1e-12
-    )
+    np.testing.assert_allclose(without, LR * 0.1 * g / (np.sqrt(1 - beta2) * g + EPS), rtol=1e-12)
     np.testing.assert_allclose(without / corrected, times, rtol=1e-3)
 
 

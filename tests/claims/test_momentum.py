@@ -11,11 +11,16 @@ from ravine.engines import eager
 from tests.references import Array
 
 LR, GRADIENT = 0.01, np.array([3.0, -0.5])
+RULES = {
+    "momentum": rules.momentum(),
+    "nesterov": rules.nesterov(),
+    "heavy_ball": rules.heavy_ball(),
+}
 
 
 def walk(name: str, momentum: float, steps: int, curvature: float = 0.0) -> Array:
     """θ after 0, 1, ... steps from θ = 0 under a constant gradient, or from 1 on ½λθ²."""
-    rule = rules.get(name)
+    rule = RULES[name]
     theta = torch.ones(1, dtype=torch.float64) if curvature else torch.zeros(2, dtype=torch.float64)
     constant = torch.from_numpy(GRADIENT)
     (state,) = eager.init_states(rule, [theta])
@@ -28,7 +33,7 @@ def walk(name: str, momentum: float, steps: int, curvature: float = 0.0) -> Arra
     return np.array(path)
 
 
-@pytest.mark.parametrize("name", ["momentum", "nesterov", "heavy_ball"])
+@pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("momentum", [0.5, 0.9, 0.99])
 def test_under_a_constant_gradient_the_step_is_a_geometric_series(name, momentum):
     """The notes: "the size of each step is ε|g|/(1-α)".

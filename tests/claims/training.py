@@ -12,6 +12,7 @@ from torch import nn
 from ravine import rules
 from ravine.batches import Order
 from ravine.recipes import Problem, Split
+from ravine.rules import Rule
 from ravine.training.lane import Lane, Member
 from ravine.training.population import PopulationLane
 from ravine.training.procedure import Procedure
@@ -25,7 +26,9 @@ def wide() -> nn.Module:
     return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
 
 
-def runs_of(problem: Problem, procedures: Mapping[str, Procedure], trials: list[Trial]) -> list[Run]:
+def runs_of(
+    problem: Problem, procedures: Mapping[str, Procedure], trials: list[Trial]
+) -> list[Run]:
     """The runs of all trials, in their order."""
     lane: Lane = PopulationLane(problem, procedures, len(trials), compiled=False)
     (chunk,) = lane.chunks([Member.new(trial) for trial in trials])
@@ -38,18 +41,11 @@ def _key(trial: Trial) -> tuple[str, float, int]:
     return trial.procedure, trial.lr, trial.seed
 
 
-def sgd_curves(
-    problem: Problem, seeds: Sequence[int], lr: float, split: Split | None = None
-) -> tuple[Array, Array]:
-    """Cost and metric of SGD at each evaluation, [seeds, evaluations] each.
-
-    Args:
-        problem: what to train. seeds: one run each. lr: its rate.
-        split: where to evaluate; by default on the validation data.
-    """
-    problem = problem if split is None else replace(problem, validation=split)
-    procedures = {"sgd": Procedure.of(rules.sgd())}
-    runs = runs_of(problem, procedures, [Trial("sgd", {"lr": lr}, seed) for seed in seeds])
+def curves(problem: Problem, split: Split, seeds: Sequence[int], rule: Rule) -> tuple[Array, Array]:
+    """Cost and metric on a split at each evaluation, [seeds, evaluations] each."""
+    problem = replace(problem, validation=split)
+    trials = [Trial(rule.name, rule.defaults, seed) for seed in seeds]
+    runs = runs_of(problem, {rule.name: Procedure.of(rule)}, trials)
     cost = [[point.validation_cost for point in run.curve] for run in runs]
     metric = [[point.validation_metric for point in run.curve] for run in runs]
     return np.array(cost), np.array(metric)
@@ -60,22 +56,20 @@ def held_out() -> Split:
     problem = digits_problem(wide)
     assert problem.test is not None
     parts = (problem.validation, problem.test)
-    inputs, targets = (torch.cat(part) for part in zip(*((s.inputs, s.targets) for s in parts), strict=True))
-    return Split(inputs, targets)
+    return Split(torch.cat([s.inputs for s in parts]), torch.cat([s.targets for s in parts]))
 
 
-def after_the_last_error(seeds: Sequence[int], epochs: int, lr: float) -> dict[str, Array]:
+def after_the_last_error(seeds: Sequence[int], epochs: int, rule: Rule) -> dict[str, Array]:
     """What happens once the training 0-1 loss has reached zero for good.
 
     Returns:
         By name, [seeds]: the evaluation (of 27) from which on no training example is wrong, the
-        held-out error and cost there and at the end, the training cost there and at the end, and the
-        least held-out cost.
+        held-out error and cost there and at the end, and the training cost there and at the end.
     """
     problem = digits_problem(wide, epochs=epochs, steps=None)
     assert isinstance(problem.train, Split)
-    train_cost, train_error = sgd_curves(problem, seeds, lr, problem.train)
-    cost, error = sgd_curves(problem, seeds, lr, held_out())
+    train_cost, train_error = curves(problem, problem.train, seeds, rule)
+    cost, error = curves(problem, held_out(), seeds, rule)
     wrong = np.flip(np.cumsum(np.flip(train_error, axis=1), axis=1), axis=1) > 0
     zero = wrong.sum(axis=1)
     if (zero == cost.shape[1]).any():
@@ -85,11 +79,8 @@ def after_the_last_error(seeds: Sequence[int], epochs: int, lr: float) -> dict[s
         "zero": zero,
         "error_then": error[at],
         "error_at_end": error[:, -1],
-        "least_error": error.min(axis=1),
         "cost_then": cost[at],
         "cost_at_end": cost[:, -1],
-        "least_cost": cost.min(axis=1),
-        "error_at_least_cost": error[np.arange(len(cost)), cost.argmin(axis=1)],
         "train_cost_then": train_cost[at],
         "train_cost_at_end": train_cost[:, -1],
     }
@@ -114,9 +105,7 @@ def final_costs(
     return dict(zip(arms, np.array(ends).reshape(len(arms), len(seeds)), strict=True))
 
 
-def by_rate(
-    problem: Problem, rates: Sequence[float], seeds: Sequence[int]
-) -> tuple[Array, Array]:
+def by_rate(problem: Problem, rates: Sequence[float], seeds: Sequence[int]) -> tuple[Array, Array]:
     """Cost and metric at the end of SGD, [rates, seeds] each; infinite where a run diverged."""
     trials = [Trial("sgd", {"lr": rate}, seed) for rate in rates for seed in seeds]
     runs = runs_of(problem, {"sgd": Procedure.of(rules.sgd())}, trials)

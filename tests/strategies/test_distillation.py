@@ -146,13 +146,13 @@ def test_what_cannot_be_distilled_is_refused():
 
 def test_students_of_an_ensemble_on_the_digits(members):
     """Paired over ten fresh seeds, on test data, against the same network trained on labels."""
-    lane = partial(PopulationLane, capacity=10, compiled=False)
+    lane = partial(PopulationLane, capacity=20, compiled=False)
     teacher = Ensemble([member.model for member in members[:10]])
     inputs, labels = digits()[2]
 
     def gains(recipe, epochs):
         both = [
-            fit(load(r, epochs=epochs), "adam", 3e-3, range(100, 110), lane)
+            fit(load(r, epochs=epochs), "adam", 3e-3, range(100, 120), lane)
             for r in (distill(recipe, teacher), recipe)
         ]
         with torch.no_grad():
@@ -164,6 +164,6 @@ def test_students_of_an_ensemble_on_the_digits(members):
 
     full = mlp()
     few = replace(full, train=tuple(part[:100] for part in full.train))
-    for r, e in ((full, 10), (few, 100)):
+    for r, e in ((full, 30), (few, 300)):
         found, values = gains(r, e)
         print(e, found, np.mean(values, axis=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,9 @@ Of Adafactor, eps is one; of the other classes, a number."""
 
 
 class Settings:
-    """The hyperparameters of one group; tensors are made once and filled when a number changes.
+    """The hyperparameters of one group; a tensor is made anew when its number changes.
+
+    Anew, and not filled: a differentiable step may have kept the old one for its backward pass.
 
     Args:
         names: the rule's hyperparameters.
@@ -32,16 +35,20 @@ class Settings:
     def __init__(self, names: tuple[str, ...], device: torch.device):
         self._names = names
         self._device = device
-        self._values: list[Any] = []
+        self._values: list[Any] = [math.nan] * len(names)  # equal to no number
         self._tensors: dict[str, Tensor] = {}
 
     def of(self, group: Mapping[str, Any]) -> dict[str, Tensor]:
         """0-D float64 tensors by name."""
         options = flat_options(group)
         values = [options[name] for name in self._names]
+        # A tensor may have been written to since it was looked at.
         if any(isinstance(value, Tensor) for value in values) or values != self._values:
-            fresh = eager.hyper_tensors(dict(zip(self._names, values, strict=True)))
-            self._tensors = {name: value.to(self._device) for name, value in fresh.items()}
+            trios = zip(self._names, values, self._values, strict=True)
+            changed = {n: new for n, new, old in trios if isinstance(new, Tensor) or new != old}
+            fresh = eager.hyper_tensors(changed)
+            moved = {name: value.to(self._device) for name, value in fresh.items()}
+            self._tensors = {**self._tensors, **moved}
             self._values = values
         return self._tensors
 
