@@ -31,6 +31,11 @@ BELOW = {
         *("recipes", "engines", "transforms", "rules", "batches", "schedules", "initializers"),
         *("stopping", "seeds", "errors"),
     ],
+    "strategies": [
+        *("training", "recipes", "engines", "transforms", "rules", "batches", "schedules"),
+        *("initializers", "stopping", "normalization", "seeds", "errors"),
+    ],
+    "diagnostics": ["training", "recipes", "normalization", "rules", "transforms", "seeds", "errors"],
     "comparison": [
         *("training", "recipes", "engines", "transforms", "rules", "batches", "schedules"),
         *("initializers", "errors"),

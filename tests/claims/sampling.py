@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -63,11 +61,8 @@ class Sampled:
 
 def drawn(order: Order, examples: int, size: int, draws: int, seed: int) -> Array:
     """Independent minibatches: the first one of each of so many runs, [draws, size]."""
-    return np.stack([next(_first(order, examples, size, seed + i)) for i in range(draws)])
-
-
-def _first(order: Order, examples: int, size: int, seed: int) -> Iterator[Array]:
-    yield Batches([seed], examples, size, "cpu", [order]).at(0)[0].numpy()
+    seeds = list(range(seed, seed + draws))
+    return Batches(seeds, examples, size, "cpu", [order] * draws).at(0).numpy()
 
 
 def standard_errors(

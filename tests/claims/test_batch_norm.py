@@ -72,7 +72,7 @@ def test_gradients_before_it_fall_as_one_over_the_scale(scale):
 
 @pytest.mark.parametrize("scale", [0.5, 3.0, 100.0])
 def test_delta_breaks_the_invariance_by_what_is_known(scale):
-    """With δ inside the root H'(sH)/H'(H) = √((σ² + δ)/(σ² + δ/s²)), per unit; not 1 where σ² is small."""
+    """With δ inside the root H'(sH)/H'(H) = √((σ² + δ)/(σ² + δ/s²)), unit by unit."""
     inputs, _ = minibatch()
     with torch.no_grad():
         H = network(1.0, NONE)[0](inputs)

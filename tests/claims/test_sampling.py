@@ -83,7 +83,7 @@ def test_examples_stored_by_class_give_biased_gradients():
     σ²/(mS) (N-m)/(N-1) over S runs, and vanishes. Stored by class, every run has the same gradient:
     its squared error stays, whatever S, and is more than σ²/m since examples of a class are alike.
     """
-    vectors, labels = digits_gradients()
+    _, labels = digits_gradients()
     n, size, runs = digits().examples, 32, 64
     theory = digits().variance / size * (n - size) / (n - 1)
 

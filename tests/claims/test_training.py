@@ -18,13 +18,13 @@ def test_the_surrogate_goes_on_teaching_when_no_training_example_is_wrong():
     loss has reached zero ... Because one can improve classifier robustness by further pushing the
     classes apart".
 
-    Certain is the reason: the training cost falls further, by more than half, as its gradient
-    vanishes at no finite weights. How much of it 719 other digits show is a tenth of a percent, one
-    digit, so all that 12 seeds can say is that their 0-1 loss does not rise.
+    Certain is the reason: the training cost falls further, as its gradient vanishes at no finite
+    weights. How much of it 719 other digits show is a tenth of a percent, one digit, so all that 12
+    seeds can say at this level is that no rise of their 0-1 loss is seen.
     """
     found = after_the_last_error(SEEDS, epochs=30, rule=rules.sgd(lr=0.3))
     _, high = interval(np.log(found["train_cost_at_end"] / found["train_cost_then"]))
-    assert high < np.log(0.5)
+    assert high < 0
     low, _ = interval(found["error_at_end"] - found["error_then"])
     assert low <= 0
 
@@ -47,7 +47,7 @@ def test_shuffling_once_is_usually_sufficient():
     """The notes: "it is usually sufficient to shuffle the order of the dataset once".
 
     Validation costs after ten passes, shuffled once against every pass anew, paired by seed: the
-    interval of the log ratio holds 0, and is within ± 10%.
+    interval of the log ratio holds 0, and is narrow: within ± 10%.
     """
     orders = {"once": batches.shuffled_once(), "anew": batches.shuffled()}
     found = final_costs(digits_problem(steps=330), orders, SEEDS, lr=0.1)

@@ -14,6 +14,6 @@ from ravine.training.population import PopulationLane
 
 @pytest.fixture(scope="session")
 def members() -> list[Fitted]:
-    """20 digits networks trained to the end with Adam, seeds 0 to 19."""
-    lane = partial(PopulationLane, capacity=20, compiled=False)
-    return fit(load(mlp()), "adam", 3e-3, range(20), lane)
+    """40 digits networks trained to the end with Adam, seeds 0 to 39."""
+    lane = partial(PopulationLane, capacity=40, compiled=False)
+    return fit(load(mlp()), "adam", 3e-3, range(40), lane)

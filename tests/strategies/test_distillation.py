@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from ravine import metrics
+from ravine.comparison.records import Interval
 from ravine.comparison.statistics import interval
 from ravine.errors import RecipeError, SettingError
-from ravine.recipes import load
+from ravine.recipes import Measure, Recipe
 from ravine.recipes.digits import digits, mlp
-from ravine.strategies import Ensemble, distill, fit, soft_cost, soft_targets
+from ravine.strategies import Ensemble, Fitted, distill, fit, soft_cost, soft_targets
 from ravine.training.population import PopulationLane
 from tests.problems import digits_recipe
 from tests.strategies.models import LANES, assert_same_state, linear
@@ -90,7 +91,9 @@ def test_students_are_those_of_a_loop_in_plain_pytorch_in_both_lanes(name):
         assert_same_state(one.model, other.model, 1e-10)
     inputs, labels = recipe.validation
     z, v = alone[0].model(inputs), teacher(inputs)
-    kl = F.kl_div((z / 3).log_softmax(1), (v / 3).log_softmax(1), log_target=True, reduction="batchmean")
+    kl = F.kl_div(
+        (z / 3).log_softmax(1), (v / 3).log_softmax(1), log_target=True, reduction="batchmean"
+    )
     cost = 9 * kl + 0.2 * F.cross_entropy(z, labels)
     assert alone[0].run.curve[-1].validation_cost == pytest.approx(cost.item(), rel=1e-12)
 
@@ -125,14 +128,14 @@ def test_what_cannot_be_distilled_is_refused():
             lambda t: soft_targets(V, t),
             lambda t: soft_cost(Z, V, t),
         ):
-            with pytest.raises(SettingError, match="temperature=.*expected a positive number"):
+            with pytest.raises(SettingError, match=r"temperature=.*expected a positive number"):
                 ask(temperature)
     for hard in (-0.1, float("nan")):
         with pytest.raises(SettingError, match="hard="):
             distill(recipe, teacher, hard=hard)
     with pytest.raises(ValueError, match="same shape"):
         soft_cost(Z, V[:, :3], 1.0)
-    with pytest.raises(RecipeError, match="targets are torch.float32"):
+    with pytest.raises(RecipeError, match=r"targets are torch\.float32"):
         distill(replace(recipe, train=(recipe.train[0], recipe.train[1].float())), teacher)
     with pytest.raises(RecipeError, match=r"gives \[1078, 1\] for training targets \[1078\]"):
         distill(recipe, nn.Linear(64, 1))
@@ -144,26 +147,41 @@ def test_what_cannot_be_distilled_is_refused():
         distill(recipe, broken)
 
 
-def test_students_of_an_ensemble_on_the_digits(members):
-    """Paired over ten fresh seeds, on test data, against the same network trained on labels."""
-    lane = partial(PopulationLane, capacity=20, compiled=False)
-    teacher = Ensemble([member.model for member in members[:10]])
+def gains(recipe: Recipe, teacher: nn.Module, pairs: int) -> tuple[Interval, Interval]:
+    """Test cross-entropy and error rate of students less those of plain training, fresh seeds."""
+    lane = partial(PopulationLane, capacity=pairs, compiled=False)
+    student, plain = (
+        fit(arm, "adam", 3e-3, range(100, 100 + pairs), lane)
+        for arm in (distill(recipe, teacher), recipe)
+    )
     inputs, labels = digits()[2]
 
-    def gains(recipe, epochs):
-        both = [
-            fit(load(r, epochs=epochs), "adam", 3e-3, range(100, 120), lane)
-            for r in (distill(recipe, teacher), recipe)
-        ]
+    def judged(members: list[Fitted], measure: Measure) -> list[float]:
         with torch.no_grad():
-            values = [
-                [[float(f(m.model(inputs), labels)) for m in of] for of in both]
-                for f in (F.cross_entropy, metrics.error_rate)
-            ]
-        return [interval(np.subtract(*pair)) for pair in values], values
+            return [float(measure(member.model(inputs), labels)) for member in members]
 
-    full = mlp()
-    few = replace(full, train=tuple(part[:100] for part in full.train))
-    for r, e in ((full, 30), (few, 300)):
-        found, values = gains(r, e)
-        print(e, found, np.mean(values, axis=2))
+    cost, error = (
+        interval(np.subtract(judged(student, measure), judged(plain, measure)))
+        for measure in (F.cross_entropy, metrics.error_rate)
+    )
+    return cost, error
+
+
+def test_students_of_an_ensemble_gain_nothing_on_the_examples_that_it_has_learned(members):
+    """Ten networks' ensemble as the teacher, all examples: cross-entropy -0.007 [-0.014, 0.000] of
+    0.096, error rate +0.13 points [-0.01, +0.26] of 2.7%: nothing that 20 pairs could show."""
+    cost, error = gains(mlp(), Ensemble([member.model for member in members[:10]]), 20)
+    assert cost.lo > -0.03
+    assert cost.hi < 0.01
+    assert abs(error.mean) < 0.003
+
+
+def test_students_of_an_ensemble_gain_where_they_see_few_examples(members):
+    """The same teacher, 100 of the 1,078 examples: its probabilities say what their labels do not.
+    Section 6 of the paper. As many steps as with all examples; the error rate falls from 11% by
+    four points."""
+    few = replace(mlp(), train=tuple(part[:100] for part in digits()[0]), epochs=330)
+    cost, error = gains(few, Ensemble([member.model for member in members[:10]]), 10)
+    print(cost, error)
+    assert cost.hi < -0.2
+    assert error.hi < -0.03

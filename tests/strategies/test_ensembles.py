@@ -122,23 +122,20 @@ def test_what_cannot_answer_together_is_refused():
 def test_ensembles_of_digits_networks(members):
     """The notes: train multiple independent models, at test time average their results.
 
-    Four ensembles of five against their own members, on test data: the cross-entropy falls in each
-    of them, as it must, by 23% on the mean; the error rate by 8% (0.25 points of 3.1%), which four
-    ensembles cannot tell from nothing.
+    Eight ensembles of five against the mean of their own members, on test data. The cross-entropy
+    falls in each of them, as it must: by 22% on the mean, from 0.095. The error rate falls from 2.8%
+    by 0.19 points [0.04, 0.31].
     """
     inputs, labels = digits()[2]
-    lower: dict[str, list[float]] = {"cost": [], "error": []}
-    share: dict[str, list[float]] = {"cost": [], "error": []}
-    for first in range(0, 20, 5):
+    changes = {"cost": [], "error": []}
+    alone = {"cost": [], "error": []}
+    for first in range(0, 40, 5):
         five = [member.model for member in members[first : first + 5]]
         for name, measure in (("cost", F.cross_entropy), ("error", metrics.error_rate)):
             with torch.no_grad():
-                alone = np.mean([float(measure(m(inputs), labels)) for m in five])
+                alone[name].append(np.mean([float(measure(m(inputs), labels)) for m in five]))
                 together = float(measure(Ensemble(five)(inputs), labels))
-            lower[name].append(together - alone)
-            share[name].append(together / alone)
-    print({k: (interval(lower[k]), np.mean(share[k])) for k in lower})
-    assert max(lower["cost"]) < 0
-    return
-    assert interval(share["cost"]).hi < 0.9
-    assert interval(lower["error"]).mean < 0
+            changes[name].append(together - alone[name][-1])
+    assert max(changes["cost"]) < 0
+    assert interval(np.divide(changes["cost"], alone["cost"])).hi < -0.15
+    assert interval(changes["error"]).hi < 0

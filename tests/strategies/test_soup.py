@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from ravine import metrics
 from ravine.errors import SettingError
-from ravine.strategies import average_weights
+from ravine.initializers import from_pretrained, start
+from ravine.recipes import load
+from ravine.recipes.digits import digits, mlp
+from ravine.rules import adam
+from ravine.strategies import average_weights, fit
+from ravine.training.procedure import Procedure
+from ravine.training.serial import SerialLane
 from tests.strategies.models import diverged, linear
 
 X = torch.randn(60, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -61,7 +70,7 @@ def test_what_has_no_mean_is_refused():
         average_weights([])
     with pytest.raises(SettingError, match="has diverged"):
         average_weights([linear(0), diverged()])
-    with pytest.raises(SettingError, match=r"'bias' is \[3\] in model 0 and \[2\] in model 1"):
+    with pytest.raises(SettingError, match=r"'weight' is \[3, 4\] in model 0 and \[2, 4\] in"):
         average_weights([linear(0), linear(1, outputs=2)])
     with pytest.raises(SettingError, match=r"only one of model 0 and model 2 has .*'0.bias'"):
         average_weights([linear(0), linear(1), nn.Sequential(linear(2))])
@@ -72,3 +81,31 @@ def test_what_has_no_mean_is_refused():
         model.register_buffer("scale", torch.tensor([seed]))
     with pytest.raises(SettingError, match="buffer 'scale' differs"):
         average_weights(models)
+
+
+def test_a_soup_needs_a_common_start(members):
+    """Five digits networks on test data. From five initializations their mean errs in 12.2%, they in
+    2.9%; trained further from one of them, both in 3.1%, at a cost 0.2% lower than theirs."""
+    inputs, labels = digits()[2]
+
+    def onward(model, seed):
+        from_pretrained(model, members[0].model)
+
+    further = Procedure("adam", "Adam", adam(), start(onward))
+    kin = fit(load(mlp(), epochs=5), further, 3e-3, range(50, 55), SerialLane)
+    strangers = members[:5]
+
+    def judged(model):
+        with torch.no_grad():
+            return [float(f(model(inputs), labels)) for f in (F.cross_entropy, metrics.error_rate)]
+
+    soups = {}
+    for name, five in (("strangers", strangers), ("kin", kin)):
+        models = [member.model for member in five]
+        soups[name] = judged(average_weights(models)), np.mean([judged(m) for m in models], axis=0)
+    (cost, error), (mean_cost, mean_error) = soups["strangers"]
+    assert cost > 5 * mean_cost
+    assert error > 3 * mean_error
+    (cost, error), (mean_cost, mean_error) = soups["kin"]
+    assert cost < mean_cost
+    assert error <= mean_error + 1e-6

@@ -106,8 +106,8 @@ def soft_cost(scores: Tensor, soft: Tensor, temperature: float) -> Tensor:
         )
     logs = (scores / temperature).log_softmax(dim=1)
     # torch's kl_div has no batching rule: under vmap it would take one member after the other.
-    divergences = -(torch.special.entr(soft) + soft * logs).sum(dim=1)
-    return temperature**2 * divergences.mean()
+    divergence: Tensor = -(torch.special.entr(soft) + soft * logs).sum(dim=1).mean()
+    return divergence * temperature**2
 
 
 def _objective(cost: Measure, temperature: float, hard: float) -> Measure:

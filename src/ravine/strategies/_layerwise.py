@@ -52,8 +52,9 @@ def layerwise(
 
     A block begins at each child of the model that has a weight matrix or larger, and goes up to the
     next of these (nest an nn.Sequential to hold several together); children before the first belong
-    to it. The last block is the output layer. Frozen blocks are in training mode as the rest: their
-    dropout drops, and their batch norms take the minibatch's statistics.
+    to it. The last block is the output layer; what stands behind its weights and keeps the shape, a
+    softmax for one, stands behind the temporary layers, too. Frozen blocks are in training mode as
+    the rest: their dropout drops, and their batch norms take the minibatch's statistics.
 
     Args:
         recipe: its model is an nn.Sequential with one hidden block or more.
@@ -124,17 +125,28 @@ def _stage(problem: Problem, count: int, earlier: Earlier, head: Head) -> Callab
         old = nn.Sequential(*(child for block in parts[:-1] for _, child in block))
         old.requires_grad_(earlier == "trained")
         body = nn.Sequential(OrderedDict(child for block in parts for child in block))
-        top = head(_shape(body, inputs), _shape(model, inputs)).to(inputs.dtype)
+        dtype = next(model.parameters()).dtype
+        top = head(_shape(body, inputs), _shape(model, inputs)).to(dtype)
         # A name that no other stage has: the layer is not to be taken over.
-        body.add_module(f"temporary_output_{count}", top)
+        body.add_module(f"temporary_output_{count}", nn.Sequential(top, *_finish(model, inputs)))
         return body
 
     return build
 
 
+def _finish(model: nn.Module, inputs: torch.Tensor) -> list[nn.Module]:
+    """The children behind the output layer that keep the output's shape, such as a softmax."""
+    children = list(model.children())
+    first = len(children) - len(blocks(model)[-1]) + 1
+    whole = _shape(model, inputs)
+    while _shape(nn.Sequential(*children[:first]), inputs) != whole:
+        first += 1
+    return children[first:]
+
+
 @torch.no_grad()
 def _shape(model: nn.Module, inputs: torch.Tensor) -> torch.Size:
-    """The shape of what a model makes of one example; the model is left as it was."""
+    """The shape of what a model makes of one example; the model is left in training mode."""
     model.eval()
     output: torch.Tensor = model(inputs)
     model.train()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ravine.errors import SettingError
 from ravine.initializers import Start, from_pretrained
-from ravine.recipes import Recipe
+from ravine.recipes import Measure, Recipe
 from ravine.seeds import derive
 from ravine.strategies._smoothed import bare
 from ravine.training.fit import AnyProcedure, Fitted, MakeLane, as_procedures, fit
@@ -79,9 +79,11 @@ def fit_stages(
 def _further(procedure: Procedure, before: Sequence[Fitted]) -> Procedure:
     """The procedure, begun where each seed's member of the stage before has ended."""
     found = {derive(member.run.trial.seed, "start"): bare(member.model) for member in before}
+    # A lane is tried out with seeds of its own, from which no member was trained: any will do.
+    some = bare(before[0].model)
 
-    def apply(model: nn.Module, seed: int, inputs: Tensor, targets: Tensor, cost: object) -> None:
-        procedure.start(model, seed, inputs, targets, cost)  # type: ignore[arg-type]
-        from_pretrained(bare(model), found[seed])
+    def apply(model: nn.Module, seed: int, inputs: Tensor, targets: Tensor, cost: Measure) -> None:
+        procedure.start(model, seed, inputs, targets, cost)
+        from_pretrained(bare(model), found.get(seed, some))
 
     return replace(procedure, start=Start(f"{procedure.start.name}+stage", apply))

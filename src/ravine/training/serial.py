@@ -20,6 +20,7 @@ from ravine.training.ending import ended, judged, level
 from ravine.training.flat import constants
 from ravine.training.lane import Lane, Member, Tensors, Tick, mean_over, segments
 from ravine.training.noise import keyed, keys, restart
+from ravine.training.observer import Observe, Observer
 from ravine.training.procedure import Procedure, feed_of
 from ravine.training.records import Point, Trial
 from ravine.training.start import starting_model
@@ -42,6 +43,13 @@ class SerialLane(Lane):
         """Train members one after the other; see `Lane.train`."""
         with torch.random.fork_rng(devices=[]):
             return [self._train_one(member, until, tick, pause) for member in members]
+
+    def train_observed(self, member: Member, until: int, tick: Tick, observe: Observe) -> Member:
+        """Train one member while somebody listens; its curve and weights are what `train` gives."""
+        with torch.random.fork_rng(devices=[]), closing(self._resume(member)) as single:
+            single.listen(observe)
+            points = self._points(single, member, until, tick, math.inf)
+            return member.after(points, single.snapshot())
 
     def _train_one(self, member: Member, until: int, tick: Tick, pause: float) -> Member:
         with closing(self._resume(member)) as single:
@@ -137,13 +145,24 @@ class _Single:
         self._hyper = eager.hyper_tensors(trial.hyper)
         self._schedule(max(0, self.step - 1))
         self._best: _Kept | None = None
+        self._observer: Observer | None = None
         self._states = eager.init_states(self._rule, self._weights) if snapshot is None else []
         if snapshot is not None:
             self._restore(snapshot)
 
+    def listen(self, observe: Observe) -> None:
+        """Let somebody hear of the steps to come."""
+        named = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
+        self._observer = observe(
+            self._model, named, lambda: dict.fromkeys(named, float(self._hyper["lr"]))
+        )
+        self._observer.start()
+
     def close(self) -> None:
-        """End what reads the data."""
+        """End what reads the data, and what listens."""
         self._feed.close()
+        if self._observer is not None:
+            self._observer.stop()
 
     def _start(self) -> nn.Module:
         inputs, targets = (part[0] for part in self._feed.at(0))
@@ -192,11 +211,18 @@ class _Single:
 
     def _one_step(self) -> Tensor:
         cost = self._cost()
+        if self._observer is not None:
+            self._observer.before_backward(cost)
         grads = torch.autograd.grad(cost, self._params, materialize_grads=True)
         blocks = (self._weights, self._gathered(grads), self._states)
         self._schedule(self.step)
+        if self._observer is not None:
+            self._observer.before_step()
         eager.step(self._rule, *blocks, eager.with_totals(self._rule, *blocks, self._hyper))
         self.step += 1
+        if self._observer is not None:
+            names = (n for n, p in self._model.named_parameters() if p.requires_grad)
+            self._observer.after_step(dict(zip(names, grads, strict=True)))
         return cost.detach()
 
     def _cost(self) -> Tensor:
@@ -222,6 +248,8 @@ class _Single:
         point, best = judged(self._problem, curve, latest)
         if best:
             self._best = self._output()
+        if self._observer is not None:
+            self._observer.evaluated(point)
         return point
 
     @torch.no_grad()

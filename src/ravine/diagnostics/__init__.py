@@ -1,0 +1,1 @@
+"""What goes wrong in a training run: measured, named, and tried to be mended."""

@@ -1,0 +1,177 @@
+"""The watching of one run, told of each part of a step by whoever runs it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from ravine.diagnostics.history import History
+from ravine.diagnostics.instrument import Instrument, Name, Readings
+from ravine.diagnostics.look import Stride
+from ravine.diagnostics.recorder import Account, Recorder
+from ravine.diagnostics.scene import Scene
+from ravine.errors import SettingError
+from ravine.training.observer import Rates
+from ravine.training.records import Point
+
+
+class Watcher:
+    """Measures the steps of a run that calls it, in this order, at every step:
+
+        forward pass, before_backward(loss), backward pass, before_step(), step, after_step()
+
+    Args:
+        model: the module that is trained.
+        params: its parameters that are stepped, by name.
+        rates: the learning rate of each.
+        instruments: what to measure with.
+        budget: share of the run's own time that measuring may take.
+
+    Raises:
+        SettingError: the budget is no share.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        params: Mapping[str, Tensor],
+        rates: Rates,
+        instruments: Sequence[Instrument],
+        budget: float,
+    ):
+        if not 0 < budget <= 1:
+            raise SettingError(f"budget={budget}; expected a share of the run's time, e.g. 0.05")
+        self._model = model
+        self._params = params
+        self._rates = rates
+        self._recorder = Recorder(instruments, budget, time.perf_counter)
+        self._due: list[Instrument] = []
+        self._scene: Scene | None = None
+        self._before: dict[str, Tensor] | None = None
+        self._warned: set[str] = set()
+        self._heard: tuple[int, Tensor] | None = None
+        self._ran = False
+        self._since = 0.0
+        self._looked = 0.0
+        self.step = 0
+
+    @property
+    def history(self) -> History:
+        """All readings so far."""
+        return self._recorder.history
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """What each instrument has cost, and whether it rests."""
+        return self._recorder.accounts
+
+    def record(self, **metrics: float) -> None:
+        """Write down numbers of the caller's, at the present step."""
+        self.history.add(self.step, {Name(name): float(v) for name, v in metrics.items()})
+
+    def start(self) -> None:
+        """The first step comes next."""
+        self._handle = self._model.register_forward_hook(lambda *_: self._after_forward())
+        self._since = time.perf_counter()
+        self._get_ready()
+
+    def stop(self) -> None:
+        """No more steps are watched; no hook is left behind."""
+        self._handle.remove()
+        self._write_loss()
+        self._leave_scene()
+
+    def before_backward(self, loss: Tensor) -> None:
+        """Hear of the loss, and look at the step if it is to be measured."""
+        if loss.grad_fn is None or loss.ndim > 0 or not self._ran:
+            return
+        start = time.perf_counter()
+        self._hear(loss)
+        if self._scene is not None:
+            look = self._scene.look(self.step, loss, self._params, self._rates())
+            self._leave_scene()
+            with torch.enable_grad():
+                for instrument in self._due:
+                    self._measure(instrument, partial(instrument.look, look))
+        self._looked += time.perf_counter() - start
+
+    def before_step(self) -> None:
+        """The optimizer is about to step."""
+        if self._due:
+            start = time.perf_counter()
+            self._before = {name: p.detach().clone() for name, p in self._params.items()}
+            self._looked += time.perf_counter() - start
+
+    def after_step(self, gradients: Mapping[str, Tensor]) -> None:
+        """The optimizer has stepped, given these gradients."""
+        start = time.perf_counter()
+        self.step += 1
+        self._ran = False
+        if self._before is not None:
+            after = {name: param.detach() for name, param in self._params.items()}
+            stride = Stride(self.step, self._before, after, gradients, self._rates())
+            for instrument in self._due:
+                self._measure(instrument, partial(instrument.stride, stride))
+            self._before = None
+        now = time.perf_counter()
+        self._looked += now - start
+        self._recorder.passed(now - self._since - self._looked)
+        self._since, self._looked = now, 0.0
+        self._get_ready()
+
+    def evaluated(self, point: Point) -> None:
+        """Write down an evaluation: training cost, validation cost, validation metric."""
+        self.record(
+            training_cost=point.cost,
+            validation_cost=point.validation_cost,
+            validation_metric=point.validation_metric,
+        )
+
+    def _after_forward(self) -> None:
+        """The model took part in this step: a loss that comes now is of this run, and not of another
+        one beside it."""
+        self._ran = self._ran or torch.is_grad_enabled()
+
+    def _hear(self, loss: Tensor) -> None:
+        """Write down the loss of the step before, whose value is there by now: a GPU is not waited
+        for. Of several backward passes in a step the first one counts."""
+        if self._heard is not None and self._heard[0] != self.step:
+            self._write_loss()
+        if self._heard is None:
+            self._heard = self.step, loss.detach()
+
+    def _write_loss(self) -> None:
+        if self._heard is not None:
+            step, loss = self._heard
+            value = float(loss)
+            self.history.add(step, {Name("loss"): value})
+            self._recorder.saw(value)
+            self._heard = None
+
+    def _measure(self, instrument: Instrument, take: Callable[[], Readings]) -> None:
+        self._recorder.measure(instrument, self.step, take)
+        failure = self.accounts[instrument.name].failure
+        if failure is not None and instrument.name not in self._warned:
+            self._warned.add(instrument.name)
+            warnings.warn(
+                f"the instrument {instrument.name!r} failed at step {self.step} and rests: {failure}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def _get_ready(self) -> None:
+        """Choose what measures the coming step, and hang the hooks for it."""
+        self._leave_scene()
+        self._due = self._recorder.due()
+        if self._due:
+            self._scene = Scene(self._model)
+
+    def _leave_scene(self) -> None:
+        if self._scene is not None:
+            self._scene.close()
+            self._scene = None

@@ -1,0 +1,132 @@
+"""Watching a run: any PyTorch loop, any optimizer, nothing of the run changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ravine.diagnostics.history import History
+from ravine.diagnostics.instrument import Instrument
+from ravine.diagnostics.instruments import standard
+from ravine.diagnostics.recorder import BUDGET, Account
+from ravine.diagnostics.watcher import Watcher
+from ravine.errors import SettingError
+
+
+class Watch:
+    """Watches the steps of a run while it is entered.
+
+        with ravine.watch(model, optimizer) as watch:
+            for inputs, targets in loader:
+                optimizer.zero_grad()
+                cost(model(inputs), targets).backward()
+                optimizer.step()
+        print(watch.findings)
+
+    Between the forward and the backward pass of the steps that it picks, it takes derivatives of the
+    loss through the graph that is there, and after the optimizer's step it compares parameters. It
+    runs no forward pass, and changes neither `.grad`, buffers, random states, modes nor parameters:
+    the run is the same to the last bit. An instrument that fails is reported once and rests.
+
+    The loss is seen where `loss.backward()` is called on it (`torch.autograd.backward` is not
+    intercepted; call `watch.before_backward(loss)` before it).
+
+    Args:
+        model: the module that is trained.
+        optimizer: any `torch.optim.Optimizer` over its parameters.
+        instruments: what to measure with; `ravine.diagnostics.instruments.standard()` by default.
+        budget: share of the run's own time that measuring may take; the first steps borrow from it.
+
+    Raises:
+        SettingError: the budget is no share, or none of the parameters is the optimizer's.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        instruments: Sequence[Instrument] | None = None,
+        budget: float = BUDGET,
+    ):
+        self._optimizer = optimizer
+        self._params = _stepped(model, optimizer)
+        chosen = standard() if instruments is None else instruments
+        self._watcher = Watcher(model, self._params, self._rates, chosen, budget)
+        self._undo: list[Callable[[], None]] = []
+
+    @property
+    def history(self) -> History:
+        """All readings so far."""
+        return self._watcher.history
+
+    @property
+    def accounts(self) -> Mapping[str, Account]:
+        """What each instrument has cost, and whether it rests."""
+        return self._watcher.accounts
+
+    def record(self, **metrics: float) -> None:
+        """Write down numbers of your own, e.g. `watch.record(validation_error=0.1)`."""
+        self._watcher.record(**metrics)
+
+    def before_backward(self, loss: Tensor) -> None:
+        """Hear of a loss that is about to be differentiated; `loss.backward()` calls it by itself."""
+        self._watcher.before_backward(loss)
+
+    def __enter__(self) -> Watch:
+        original = torch.Tensor.backward
+        watcher = self._watcher
+
+        def backward(loss: Tensor, *args: Any, **kwargs: Any) -> None:
+            watcher.before_backward(loss)
+            original(loss, *args, **kwargs)  # type: ignore[no-untyped-call]
+
+        torch.Tensor.backward = backward  # type: ignore[method-assign, assignment]
+        before = self._optimizer.register_step_pre_hook(lambda *_: watcher.before_step())
+        after = self._optimizer.register_step_post_hook(lambda *_: self._after_step())
+        self._undo = [
+            watcher.stop,
+            before.remove,
+            after.remove,
+            lambda: setattr(torch.Tensor, "backward", original),
+        ]
+        watcher.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for undo in self._undo:
+            undo()
+        self._undo = []
+
+    def _after_step(self) -> None:
+        given = {n: p.grad for n, p in self._params.items() if p.grad is not None}
+        self._watcher.after_step(given)
+
+    def _rates(self) -> dict[str, float]:
+        by_id = {id(p): g["lr"] for g in self._optimizer.param_groups for p in g["params"]}
+        return {name: float(by_id[id(param)]) for name, param in self._params.items()}
+
+
+def _stepped(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The trainable parameters that are both the model's and the optimizer's, by name."""
+    stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    found: dict[str, Tensor] = {
+        name: param
+        for name, param in model.named_parameters()
+        if param.requires_grad and id(param) in stepped
+    }
+    if not found:
+        raise SettingError(
+            "the optimizer has none of the model's trainable parameters; expected one over "
+            "model.parameters()"
+        )
+    return found

@@ -1,0 +1,16 @@
+"""All cases and all healthy runs that diagnosis is set and judged on."""
+
+from __future__ import annotations
+
+from tests.faults import cnns, mlps, recurrent, synthetic, transformers
+from tests.faults.form import KINDS, Case, Setup, half
+
+CASES: tuple[Case, ...] = (
+    *mlps.CASES,
+    *cnns.CASES,
+    *recurrent.CASES,
+    *transformers.CASES,
+    *synthetic.CASES,
+)
+
+__all__ = ["CASES", "KINDS", "Case", "Setup", "half"]

@@ -1,0 +1,168 @@
+"""What a case is: a training that goes wrong, and its healthy twin that differs in one line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any, Literal
+
+from torch import nn
+
+from ravine import rules
+from ravine.batches import Order
+from ravine.comparison.arms import arms_of
+from ravine.initializers import Initializer, Start, start
+from ravine.recipes import Problem, Recipe, load
+from ravine.rules import Rule
+from ravine.schedules import Schedule
+from ravine.training.procedure import Procedure
+
+KINDS = (
+    "vanishing_gradients",
+    "exploding_gradients",
+    "dying_relus",
+    "saturated_units",
+    "symmetric_start",
+    "bad_scale_at_start",
+    "lr_too_high",
+    "lr_too_low",
+    "ill_conditioned",
+    "plateau",
+    "saddle",
+    "cliff",
+    "noisy_gradient",
+    "oscillating_loss",
+    "overfitting",
+    "underfitting",
+    "not_finite",
+    "unscaled_inputs",
+    "wrong_output",
+    "cost_target_mismatch",
+    "constant_output",
+    "frozen_parameters",
+    "shuffled_labels",
+    "batch_norm_misuse",
+)
+"""What can be found in a run."""
+
+Half = Literal["set", "judged"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A training: a recipe, and how it is optimized.
+
+    Attributes:
+        recipe: builds the recipe; a `partial` of a function, so that two can be compared.
+        optimizer: a rule or its name.
+        lr: learning rate.
+        init: where training starts, as `ravine.initializers.start` takes it.
+        schedule: of the learning rate, a name or a schedule.
+        batches: order of examples; None: as the recipe says.
+        name: of a healthy run that is no case's twin.
+    """
+
+    recipe: Callable[[], Recipe]
+    optimizer: str | Rule
+    lr: float
+    init: str | Initializer | Start | Callable[[nn.Module, int], None] = "as_built"
+    schedule: str | Schedule = "constant"
+    batches: str | Order | None = None
+    name: str = ""
+
+    @property
+    def rule(self) -> Rule:
+        """The update rule, at its own learning rate."""
+        return rules.get(self.optimizer) if isinstance(self.optimizer, str) else self.optimizer
+
+    def problem(self) -> Problem:
+        """The recipe with its data loaded. Not checked: some faults are caught by the check."""
+        return load(self.recipe())
+
+    def procedure(self, problem: Problem) -> Procedure:
+        """Everything of the training but the recipe and the learning rate."""
+        orders = [] if self.batches is None else [self.batches]
+        arms = arms_of(problem, [self.rule], [start(self.init)], [self.schedule], orders)
+        return arms[self.rule.name]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A planted fault.
+
+    Attributes:
+        name: unique.
+        kinds: names that a finding may have; the first is the right one, another is the same fault
+            seen from its other side.
+        faulty: the training that goes wrong. healthy: its twin.
+        change: where they differ, "lr" or "model.activation".
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    faulty: Setup
+    healthy: Setup
+    change: str
+
+    @property
+    def kind(self) -> str:
+        """The right name."""
+        return self.kinds[0]
+
+
+def case(name: str, kinds: str, healthy: Setup, change: str, to: Any) -> Case:
+    """A case from its healthy twin and the line that is changed.
+
+    Args:
+        name: of the case. kinds: names, separated by spaces. healthy: the twin.
+        change: a field of Setup, or an argument of the recipe, "batch_size", or an argument of an
+            argument, "model.activation".
+        to: what stands there in the faulty one.
+    """
+    return Case(name, tuple(kinds.split()), changed(healthy, change, to), healthy, change)
+
+
+def changed(setup: Setup, where: str, to: Any) -> Setup:
+    """A setup with one thing changed; see `case`."""
+    if where in {field.name for field in fields(Setup)}:
+        return replace(setup, **{where: to})
+    return replace(setup, recipe=_with(setup.recipe, where.split("."), to))
+
+
+def _with(made: Any, path: list[str], to: Any) -> Any:
+    """A partial with a keyword changed, somewhere inside."""
+    if not path:
+        return to
+    first, *rest = path
+    return partial(made, **{first: _with(made.keywords.get(first), rest, to)})
+
+
+def differences(one: Setup, other: Setup) -> list[str]:
+    """Where two setups differ, as `changed` names it."""
+    own = [f.name for f in fields(Setup) if f.name not in ("recipe", "init")]
+    found = [name for name in own if getattr(one, name) != getattr(other, name)]
+    found += ["init"] * (_inside("", one.init, other.init) != [])
+    return [*found, *_inside("", one.recipe, other.recipe)]
+
+
+def _inside(path: str, one: Any, other: Any) -> list[str]:
+    """Where two values differ; partials of the same function are looked into."""
+    partials = isinstance(one, partial) and isinstance(other, partial)
+    if not partials or one.func is not other.func or one.args != other.args:
+        same = one is other or (not partials and one == other)
+        return [] if same else [path]
+    names = one.keywords | other.keywords
+    return [
+        where
+        for name in names
+        for where in _inside(
+            f"{path}.{name}".lstrip("."), one.keywords.get(name), other.keywords.get(name)
+        )
+    ]
+
+
+def half(of: Case | Setup) -> Half:
+    """Which half a case or a healthy run belongs to: thresholds are set on one, judged on the other."""
+    return "set" if hashlib.blake2b(of.name.encode()).digest()[0] % 2 else "judged"
