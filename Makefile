@@ -28,6 +28,7 @@ bench: $(READY)  ## run the benchmarks; they write benchmarks/results
 	$(BIN)/python benchmarks/population.py
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/step.py
+	$(BIN)/python -m benchmarks.claims
 
 clean:  ## remove .venv, caches and runs/demo
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache runs/demo

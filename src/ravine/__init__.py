@@ -9,6 +9,7 @@ from ravine import (
     rules,
     schedules,
     stopping,
+    strategies,
     testing,
     transforms,
 )
@@ -20,6 +21,8 @@ from ravine.optim._any import Optimizer
 from ravine.optim._groups import groups
 from ravine.recipes import Recipe
 from ravine.rules import Rule
+from ravine.training.fit import Fitted, fit
+from ravine.training.procedure import Procedure
 from ravine.transforms import (
     accumulate,
     chain,
@@ -35,7 +38,9 @@ from ravine.transforms import (
 )
 
 __all__ = [
+    "Fitted",
     "Optimizer",
+    "Procedure",
     "Progress",
     "RavineError",
     "Recipe",
@@ -52,6 +57,7 @@ __all__ = [
     "compare",
     "decoupled",
     "exponential_average",
+    "fit",
     "groups",
     "initializers",
     "l2",
@@ -64,6 +70,7 @@ __all__ = [
     "schedules",
     "stochastic_weight_average",
     "stopping",
+    "strategies",
     "testing",
     "train",
     "transforms",

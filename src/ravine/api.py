@@ -14,7 +14,7 @@ from torch import nn
 from ravine import recipes, report, rules, schedules
 from ravine.batches import Order
 from ravine.comparison import search, verdict
-from ravine.comparison.arms import AS_BUILT, CONSTANT, arms_of, parts_of, try_starts
+from ravine.comparison.arms import AS_BUILT, CONSTANT, Arms, Rates, arms_of, try_starts
 from ravine.comparison.identity import same_or_refuse
 from ravine.comparison.progress import Progress
 from ravine.comparison.protocol import SELECTION_SEEDS, Comparison, seeds_of
@@ -25,7 +25,7 @@ from ravine.errors import SettingError
 from ravine.initializers import Initializer, Start
 from ravine.recipes import Problem, Recipe, find
 from ravine.rules import Rule
-from ravine.schedules import Schedule, Suggestion
+from ravine.schedules import Suggestion
 from ravine.training.choose import check_lane, choose, make_lane
 from ravine.training.lane import Lane, Member
 from ravine.training.procedure import Procedure
@@ -52,7 +52,7 @@ def compare(
     out: str | Path | None = None,
     *,
     init: Sequence[str | Initializer | Start] = (AS_BUILT,),
-    schedule: Sequence[str | Schedule] = (CONSTANT,),
+    schedule: Sequence[Rates] = (CONSTANT,),
     batches: Sequence[str | Order] = (),
     epochs: int | None = None,
     steps: int | None = None,
@@ -73,7 +73,8 @@ def compare(
         recipe: a built-in name, a file that defines `recipe()`, a Recipe, or a function of one.
         optimizers: names (see `ravine optimizers`) or rules of your own.
         init: where training starts: names (`ravine.initializers.STARTS`), initializers or starts.
-        schedule: factors on the learning rate: names (`ravine.schedules.NAMES`) or schedules.
+        schedule: factors on the learning rate: names (`ravine.schedules.NAMES`) or schedules; or
+            mappings of any hyperparameter to a schedule, that of "lr" a factor, others of values.
         batches: orders of examples: names (`ravine.batches.NAMES`) or orders; the recipe's own by
             default.
         out: the run folder; by default runs/<recipe>.
@@ -88,13 +89,14 @@ def compare(
     """
     problem = _loaded(recipe, steps, epochs)
     chosen = list(resolve(optimizers).values())
-    arms = arms_of(
+    compared = arms_of(
         problem,
         chosen,
         _listed("init", init),
         _listed("schedule", schedule),
         _listed("batches", batches),
     )
+    arms = compared.procedures
     if len(arms) < 2:
         raise SettingError(
             f"--optimizers names {len(chosen)}; expected at least two to compare, or two of --init, "
@@ -111,7 +113,7 @@ def compare(
         same_or_refuse(store, problem, settings, arms)
         if store.fact("outcome") is None:
             progress = progress or Progress()
-            fitting, count = _lane(problem, arms, settings, lane, store, command, progress)
+            fitting, count = _lane(problem, compared, settings, lane, store, command, progress)
             with threads(count):
                 Comparison(problem, arms, settings, fitting, store, progress).run()
         return write(store).verdict
@@ -182,7 +184,7 @@ def _rule(optimizer: str | Rule) -> Rule:
 
 def _lane(
     problem: Problem,
-    arms: Mapping[str, Procedure],
+    compared: Arms,
     settings: Settings,
     asked: str,
     store: Store,
@@ -190,6 +192,7 @@ def _lane(
     progress: Progress,
 ) -> tuple[Lane, int]:
     """The lane of a new comparison, or the one it was begun with; and its number of threads."""
+    arms = compared.procedures
     capacity = len(arms) * search.SURVIVORS * SELECTION_SEEDS
     stored = store.fact("lane")
     if stored is None:
@@ -205,7 +208,7 @@ def _lane(
         }
         machine = {**environment(command), "threads": str(choice.threads)}
         store.set_facts(
-            problem=_problem_facts(problem, arms, choice.step_seconds),
+            problem=_problem_facts(problem, compared, choice.step_seconds),
             environment={"lane": about, **machine},
             lane=stored,
         )
@@ -238,7 +241,7 @@ def _least_work(steps: int, arms: int) -> int:
 
 
 def _problem_facts(
-    problem: Problem, arms: Mapping[str, Procedure], step_seconds: Mapping[str, float]
+    problem: Problem, compared: Arms, step_seconds: Mapping[str, float]
 ) -> dict[str, object]:
     recipe = problem.recipe
     return {
@@ -248,8 +251,8 @@ def _problem_facts(
         "target": recipe.target,
         "tested": problem.test is not None,
         "patience": recipe.patience,
-        "titles": {name: arm.title for name, arm in arms.items()},
-        "parts": parts_of(arms),
+        "titles": {name: arm.title for name, arm in compared.procedures.items()},
+        "parts": {name: dict(parts) for name, parts in compared.parts.items()},
         "step_seconds": dict(step_seconds),
     }
 
@@ -275,7 +278,7 @@ def train(
     lr: float | None = None,
     *,
     init: str | Initializer | Start = AS_BUILT,
-    schedule: str | Schedule = CONSTANT,
+    schedule: Rates = CONSTANT,
     batches: str | Order | None = None,
     epochs: int | None = None,
     steps: int | None = None,
@@ -343,11 +346,17 @@ def _procedure(
     problem: Problem,
     optimizer: str | Rule,
     init: str | Initializer | Start,
-    schedule: str | Schedule,
+    schedule: Rates,
     batches: str | Order | None,
 ) -> Procedure:
     """The one procedure of these parts, tried on the recipe's model."""
     (rule,) = resolve([optimizer]).values()
-    arms = arms_of(problem, [rule], [init], [schedule], [] if batches is None else [batches])
+    for option, given in (("--init", init), ("--schedule", schedule), ("--batches", batches)):
+        if isinstance(given, str) and "," in given:
+            raise SettingError(
+                f"{option} {given}; expected one name, `ravine compare` takes several"
+            )
+    orders = [] if batches is None else [batches]
+    arms = arms_of(problem, [rule], [init], [schedule], orders).procedures
     try_starts(problem, arms)
     return arms[rule.name]

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from ravine.errors import RavineError
@@ -108,7 +108,13 @@ def _add_range_test(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     _add_recipe_and_seed(test)
     test.add_argument("--optimizer", required=True, metavar="NAME")
-    test.add_argument("--steps", type=int, default=100, metavar="N", help="steps (default: 100)")
+    test.add_argument("--lowest", type=float, default=1e-7, metavar="X", help="first rate")
+    test.add_argument("--highest", type=float, default=10.0, metavar="X", help="last rate")
+    test.add_argument(
+        "--steps", type=int, default=100, metavar="N", help="rates between them (default: 100)"
+    )
+    test.add_argument("--init", metavar="NAME", help="as for compare")
+    test.add_argument("--batches", metavar="NAME", help="as for compare")
     test.set_defaults(run=_range_test)
 
 
@@ -186,9 +192,17 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _range_test(arguments: argparse.Namespace) -> None:
     from ravine import api, screen
+    from ravine.comparison.arms import AS_BUILT
 
     found = api.range_test(
-        arguments.recipe, arguments.optimizer, steps=arguments.steps, seed=arguments.seed
+        arguments.recipe,
+        arguments.optimizer,
+        init=arguments.init or AS_BUILT,
+        batches=arguments.batches,
+        lowest=arguments.lowest,
+        highest=arguments.highest,
+        steps=arguments.steps,
+        seed=arguments.seed,
     )
     screen.print_suggestion(found)
 
@@ -213,10 +227,7 @@ def _optimizers(arguments: argparse.Namespace) -> None:
 def _list(arguments: argparse.Namespace) -> None:
     from ravine import listings, screen
 
-    list_them: Callable[[], list[Mapping[str, str]]] = getattr(
-        listings, f"list_{arguments.command}"
-    )
-    listed = list_them()
+    listed = listings.LISTS[arguments.command]()
     if arguments.json:
         print(json.dumps(listed, indent=2))
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ravine import batches, initializers, recipes, schedules
 
@@ -42,3 +42,12 @@ def list_batches() -> list[Row]:
 
 def _row(name: str, text: str | None) -> dict[str, str]:
     return {"name": name, "about": (text or "").strip().split("\n", 1)[0]}
+
+
+LISTS: dict[str, Callable[[], list[Row]]] = {
+    "recipes": list_recipes,
+    "initializers": list_initializers,
+    "schedules": list_schedules,
+    "batches": list_batches,
+}
+"""The lists by the names of their commands."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import reduce
 from typing import Any
 
 from torch import Tensor, nn
@@ -52,15 +53,44 @@ def stop(
     Source: Prechelt, "Early Stopping - But When?", 1998; margin and patience as in Keras's
         EarlyStopping (min_delta).
     """
-    _check(patience, margin)
-    sign = -1.0 if maximize else 1.0
-    best, least = None, math.inf
-    for index, value in enumerate(values):
-        if math.isfinite(value) and sign * value < least - margin:
-            best, least = index, sign * value
-        if index - (-1 if best is None else best) >= patience:
-            return Stop(index, best)
-    return Stop(None, best)
+    rule = _Rule(patience, maximize, margin)
+    return reduce(rule.after, values, _START).stop
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """Where a training stands after some evaluations: what the rule needs to know of them."""
+
+    stop: Stop
+    seen: int
+    least: float
+
+
+_START = _Progress(Stop(None, None), 0, math.inf)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """The settings of `stop`, and what they make of one evaluation more."""
+
+    patience: int
+    maximize: bool
+    margin: float
+
+    def __post_init__(self) -> None:
+        _check(self.patience, self.margin)
+
+    def after(self, progress: _Progress, value: float) -> _Progress:
+        """One evaluation further; from the stop on nothing changes."""
+        if progress.stop.stopped is not None:
+            return progress
+        index, best, least = progress.seen, progress.stop.best, progress.least
+        cost = -value if self.maximize else value
+        if math.isfinite(cost) and cost < least - self.margin:
+            best, least = index, cost
+        waited = index - (-1 if best is None else best)
+        stopped = index if waited >= self.patience else None
+        return _Progress(Stop(stopped, best), index + 1, least)
 
 
 class EarlyStopping:
@@ -90,9 +120,9 @@ class EarlyStopping:
     def __init__(
         self, model: nn.Module, patience: int, maximize: bool = False, margin: float = 0.0
     ) -> None:
-        _check(patience, margin)
+        self._rule = _Rule(patience, maximize, margin)
         self._model = model
-        self._settings = (patience, maximize, margin)
+        self._progress = _START
         self._values: list[float] = []
         self._weights: dict[str, Any] | None = None
 
@@ -108,7 +138,9 @@ class EarlyStopping:
         Raises:
             SettingError: the metric is not one number.
         """
-        self._values.append(_number(metric))
+        value = _number(metric)
+        self._values.append(value)
+        self._progress = self._rule.after(self._progress, value)
         if self.best == len(self._values) - 1:
             self._weights = deepcopy(self._model.state_dict())
         return self.stopped is not None
@@ -116,12 +148,12 @@ class EarlyStopping:
     @property
     def stopped(self) -> int | None:
         """Index of the evaluation after which training stops; None: it goes on."""
-        return self._stop().stopped
+        return self._progress.stop.stopped
 
     @property
     def best(self) -> int | None:
         """Index of the best evaluation, from 0 on; None: none was finite yet."""
-        return self._stop().best
+        return self._progress.stop.best
 
     @property
     def best_value(self) -> float | None:
@@ -152,18 +184,17 @@ class EarlyStopping:
             SettingError: under the settings of this object another evaluation would be the best one,
                 whose weights are not there; nothing has been changed then.
         """
-        best = stop(state_dict["values"], *self._settings).best
+        progress = reduce(self._rule.after, state_dict["values"], _START)
+        best = progress.stop.best
         if best != state_dict["best"]:
             raise SettingError(
                 f"the checkpoint holds the weights of evaluation {state_dict['best']}, and under "
-                f"(patience, maximize, margin) = {self._settings} the best one is {best}: pass the "
-                "settings that it was saved under."
+                f"(patience, maximize, margin) = {astuple(self._rule)} the best one is {best}: pass "
+                "the settings that it was saved under."
             )
+        self._progress = progress
         self._values = list(state_dict["values"])
         self._weights = deepcopy(state_dict["weights"])
-
-    def _stop(self) -> Stop:
-        return stop(self._values, *self._settings)
 
 
 def _number(metric: float | Tensor) -> float:

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from ravine import batches, rules, schedules
-from ravine.comparison.arms import arms_of, parts_of, try_starts
-from ravine.errors import SettingError, UnknownNameError
+from ravine.comparison.arms import arms_of, try_starts
+from ravine.errors import SettingError, UnknownNameError, UnknownOptionError
 from ravine.initializers import Start, start
 from tests.problems import digits_problem
 from tests.training.test_sources import Flowing
@@ -16,8 +16,12 @@ from tests.training.test_sources import Flowing
 RULES = [rules.sgd(), rules.adam()]
 
 
-def made(problem=None, starts=("as_built",), rates=("constant",), orders=()):
+def compared(problem=None, starts=("as_built",), rates=("constant",), orders=()):
     return arms_of(problem or digits_problem(), RULES, starts, rates, orders)
+
+
+def made(*args, **kwargs):
+    return compared(*args, **kwargs).procedures
 
 
 def test_plain_optimizers_are_named_like_their_rules():
@@ -36,7 +40,8 @@ def test_a_dimension_of_one_level_is_in_no_name():
 
 
 def test_every_combination_is_compared_once():
-    arms = made(starts=["as_built", "lsuv"], rates=["constant", "warmup+linear"])
+    both = compared(starts=["as_built", "lsuv"], rates=["constant", "warmup+linear"])
+    arms = both.procedures
     assert list(arms) == [
         f"{rule}/{begin}/{rate}"
         for rule in ("sgd", "adam")
@@ -44,15 +49,16 @@ def test_every_combination_is_compared_once():
         for rate in ("constant", "warmup+linear")
     ]
     assert arms["sgd/lsuv/warmup+linear"].title == "SGD · lsuv · warmup+linear"
-    parts = parts_of(arms)["adam/lsuv/constant"]
-    assert parts == {
+    assert both.parts["adam/lsuv/constant"] == {
         "optimizer": "adam", "init": "lsuv", "schedule": "constant", "batches": "shuffled"
     }  # fmt: skip
     assert arms["adam/lsuv/constant"].rule is arms["adam/as_built/constant"].rule
 
 
 def test_the_recipes_own_order_is_the_default():
-    assert made(digits_problem(batches=batches.stored()))["sgd"].order == batches.stored()
+    own = compared(digits_problem(batches=batches.stored()))
+    assert own.procedures["sgd"].order is None
+    assert own.parts["sgd"]["batches"] == "stored"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +70,7 @@ def test_the_recipes_own_order_is_the_default():
         ({"starts": ["he_norm"]}, UnknownNameError, "did you mean he_normal"),
         ({"rates": ["cosin"]}, UnknownNameError, "did you mean cosine"),
         ({"orders": ["shufled"]}, UnknownNameError, "did you mean shuffled"),
-        ({"rates": [0.1]}, SettingError, "expected a name, e.g. 'cosine', or a schedule"),
+        ({"rates": [0.1]}, SettingError, "expected a name, e.g. 'cosine', a schedule"),
         ({"orders": [3]}, SettingError, "expected a name, e.g. 'shuffled', or an order"),
         ({"starts": [3]}, SettingError, "expected a name, an initializer or a function"),
     ],
@@ -74,11 +80,51 @@ def test_what_cannot_be_used_is_refused(changes, error, said):
         made(**changes)
 
 
-def test_an_order_by_name_needs_data_in_memory():
+def test_a_stream_has_an_order_of_its_own():
     recipe = digits_problem().recipe
     problem = digits_problem(train=Flowing(*recipe.train))
-    with pytest.raises(SettingError, match="--batches stored: the training data are not in memory"):
+    assert compared(problem).parts["sgd"]["batches"] == "streamed"
+    with pytest.raises(SettingError, match="'stored' came for a stream, which has its own"):
         made(problem, orders=["stored"])
+    with pytest.raises(SettingError, match="'stored' came for a stream, which has its own"):
+        digits_problem(train=Flowing(*recipe.train), batches=batches.stored())
+
+
+def test_an_order_that_ends_too_early_is_refused():
+    with pytest.raises(SettingError, match=r"'stream' ends after 33 gradient steps.* has 54"):
+        digits_problem(steps=54, batches=batches.stream())
+    with pytest.raises(SettingError, match="'stream' ends after 33 gradient steps"):
+        made(digits_problem(steps=54), orders=[batches.stream()])
+
+
+def test_a_constant_factor_is_no_plain_constant():
+    half = 0.5 * schedules.constant()
+    arms = made(rates=[schedules.constant(), half])
+    assert [dict(arm.schedules) for arm in arms.values()][:2] == [{}, {"lr": half}]
+    assert half(3) == 0.5
+
+
+def test_schedules_of_one_name_are_told_apart_by_how_they_are_typed():
+    arms = made(rates=[schedules.cosine(27), schedules.cosine(27, final=0.1)])
+    assert list(arms)[:2] == ["sgd/cosine(27,final=0.0)", "sgd/cosine(27,final=0.1)"]
+
+
+def test_any_hyperparameter_may_be_scheduled():
+    rising = {"lr": schedules.cosine(27), "momentum": schedules.ramp(0.5, 0.9, 27)}
+    both = arms_of(digits_problem(), [rules.momentum()], ["as_built"], ["constant", rising], [])
+    name = "momentum/cosine+momentum:ramp"
+    assert both.procedures[name].schedules == rising
+    assert both.parts[name]["schedule"] == "cosine+momentum:ramp"
+    with pytest.raises(UnknownOptionError, match="did you mean momentum"):
+        arms_of(
+            digits_problem(), [rules.momentum()], ["as_built"], [{"momentun": rising["lr"]}], []
+        )
+
+
+def test_starts_that_do_the_same_are_refused():
+    problem = digits_problem()
+    with pytest.raises(SettingError, match="--init zeros and constant start this model alike"):
+        try_starts(problem, made(problem, ["zeros", "constant"]))
 
 
 class Theta(nn.Module):
@@ -95,7 +141,7 @@ class Theta(nn.Module):
 def test_a_start_that_changes_nothing_is_refused():
     problem = digits_problem(Theta)
     try_starts(problem, made(problem))
-    with pytest.raises(SettingError, match="--init he_normal changes none of this model's"):
+    with pytest.raises(SettingError, match="--init he_normal"):
         try_starts(problem, made(problem, ["as_built", "he_normal"]))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.faults import cnns, mlps, recurrent, synthetic, transformers
 from tests.faults.form import KINDS, Case, Setup, half
+from tests.faults.healthy import HEALTHY
 
 CASES: tuple[Case, ...] = (
     *mlps.CASES,
@@ -13,4 +14,4 @@ CASES: tuple[Case, ...] = (
     *synthetic.CASES,
 )
 
-__all__ = ["CASES", "KINDS", "Case", "Setup", "half"]
+__all__ = ["CASES", "HEALTHY", "KINDS", "Case", "Setup", "half"]

@@ -55,15 +55,19 @@ def raw_digits() -> Data:
     return (x[place[:1078]], y[place[:1078]]), (x[place[1078:1437]], y[place[1078:1437]])
 
 
-def pixel_digits(divisor: float = 17.0, whole: bool = False) -> Data:
-    """Pixels divided by the number of grays, 17; `whole` drops the fraction, as // does."""
+def pixel_digits(divisor: float = 17.0, whole: bool = False, blank: int = 0) -> Data:
+    """Pixels divided by the number of grays, 17; `whole` drops the fraction, as // does.
+
+    So many of the 1,078 training images are `blank`.
+    """
 
     def scaled(pair: Pair) -> Pair:
         x = pair[0] / divisor
         return (x.floor() if whole else x), pair[1]
 
     train, validation = raw_digits()
-    return scaled(train), scaled(validation)
+    shown = (torch.arange(len(train[0])) >= blank)[:, None]
+    return scaled((train[0] * shown, train[1])), scaled(validation)
 
 
 def images_alone(examples: int = 1078) -> Data:

@@ -10,11 +10,10 @@ from typing import Any, Literal
 
 from torch import nn
 
-from ravine import rules
+from ravine import batches, rules, schedules
 from ravine.batches import Order
-from ravine.comparison.arms import arms_of
 from ravine.initializers import Initializer, Start, start
-from ravine.recipes import Problem, Recipe, load
+from ravine.recipes import Problem, Recipe, Split, load
 from ravine.rules import Rule
 from ravine.schedules import Schedule
 from ravine.training.procedure import Procedure
@@ -83,9 +82,13 @@ class Setup:
 
     def procedure(self, problem: Problem) -> Procedure:
         """Everything of the training but the recipe and the learning rate."""
-        orders = [] if self.batches is None else [self.batches]
-        arms = arms_of(problem, [self.rule], [start(self.init)], [self.schedule], orders)
-        return arms[self.rule.name]
+        schedule, order, rule = self.schedule, self.batches, self.rule
+        if isinstance(schedule, str):
+            schedule = schedules.named(schedule, problem.steps)
+        if isinstance(order, str):
+            assert isinstance(problem.train, Split)
+            order = batches.named(order, problem.train.targets)
+        return Procedure(rule.name, rule.title, rule, start(self.init), {"lr": schedule}, order)
 
 
 @dataclass(frozen=True)

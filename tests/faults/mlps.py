@@ -20,7 +20,9 @@ NARROW = changed(NARROW, "lr", 5e-3)
 ADAM = changed(changed(MLP, "optimizer", "adam"), "lr", 3e-3)
 MOMENTUM = changed(changed(MLP, "optimizer", "momentum"), "lr", 0.03)
 NORMED = changed(MLP, "model.batch_norm", 0.1)
-NORMED_PIXELS = changed(changed(NORMED, "data", partial(data.pixel_digits)), "model.sizes", (64, *[48] * 4, 10))
+NORMED_PIXELS = changed(
+    changed(NORMED, "data", partial(data.pixel_digits)), "model.sizes", (64, *[48] * 4, 10)
+)
 WIDE = changed(changed(ADAM, "model.sizes", (64, 256, 10)), "steps", 400)
 BY_COST = changed(changed(WIDE, "metric", None), "data.examples", 1000)
 NOISY_LABELS = changed(changed(changed(WIDE, "metric", None), "data.noise", 0.4), "steps", 600)
@@ -45,7 +47,9 @@ AUTOENCODER = changed(
     "model",
     partial(mlp, sizes=(64, 16, 64), activation=nn.Identity),
 )
-AUTOENCODER = changed(changed(changed(AUTOENCODER, "lr", 0.3), "steps", 300), "init", "glorot_uniform")
+AUTOENCODER = changed(
+    changed(changed(AUTOENCODER, "lr", 0.3), "steps", 300), "init", "glorot_uniform"
+)
 
 CASES: tuple[Case, ...] = (
     case("deep-sigmoids", "vanishing_gradients", DEEP_TANH, "model.activation", nn.Sigmoid),
@@ -96,8 +100,14 @@ CASES: tuple[Case, ...] = (
         initializers.random_normal(stddev=1e-3),
     ),
     case("sgd-rate-x30", "lr_too_high", MLP, "lr", 3.0),
-    case("sgd-rate-x50", "lr_too_high", TANH, "lr", 5.0),
-    case("adam-rate-x100", "lr_too_high", changed(ADAM, "model.sizes", (64, 64, 64, 64, 10)), "lr", 0.3),
+    case("sgd-rate-x100", "lr_too_high", TANH, "lr", 10.0),
+    case(
+        "adam-rate-x100",
+        "lr_too_high",
+        changed(ADAM, "model.sizes", (64, 64, 64, 64, 10)),
+        "lr",
+        0.3,
+    ),
     case("sgd-rate-/1000", "lr_too_low", MLP, "lr", 1e-4),
     case("adam-rate-/1000", "lr_too_low", ADAM, "lr", 3e-6),
     case(
@@ -132,7 +142,9 @@ CASES: tuple[Case, ...] = (
         "model.middle.gain",
         1e5,
     ),
-    case("log-of-zero", "not_finite", changed(ADAM, "data.scale", 30.0), "cost", costs.log_of_softmax),
+    case(
+        "log-of-zero", "not_finite", changed(ADAM, "data.scale", 30.0), "cost", costs.log_of_softmax
+    ),
     case("digits-x255", "unscaled_inputs", MLP, "data.scale", 255.0),
     case("digits-off-center", "unscaled_inputs ill_conditioned", MLP, "data.offset", 10.0),
     case("one-pixel-x1e4", "unscaled_inputs", MLP, "data.feature_scale", 1e4),
@@ -166,4 +178,4 @@ CASES: tuple[Case, ...] = (
         "init",
         partial(output_bias, value=12.0),
     ),
-)  # fmt: skip
+)

@@ -51,12 +51,13 @@ def cnn(
     middle: Make = nn.Identity,
     output: Make = nn.Identity,
     frozen: int = 0,
+    first: Make = nn.Identity,
 ) -> nn.Module:
     """Convolutions 3x3 over 8x8 images, pooled by 2 after the second, and a linear layer.
 
-    Arguments as for `mlp`.
+    Arguments as for `mlp`; `first` stands before the first convolution.
     """
-    parts: list[nn.Module] = [nn.Unflatten(1, (1, 8, 8))]
+    parts: list[nn.Module] = [nn.Unflatten(1, (1, 8, 8)), first()]
     for place, (before, after) in enumerate(pairwise((1, *channels))):
         parts.append(nn.Conv2d(before, after, 3, padding=1))
         if batch_norm is not None:
@@ -92,7 +93,9 @@ class Residual(nn.Module):
         return x + self.inside(x)
 
 
-def residual_mlp(inputs: int, width: int, blocks: int, outputs: int, norm: bool = True) -> nn.Module:
+def residual_mlp(
+    inputs: int, width: int, blocks: int, outputs: int, norm: bool = True
+) -> nn.Module:
     """Residual blocks of two layers each, with layer norm in front of each or without."""
 
     def block() -> nn.Module:
@@ -163,7 +166,9 @@ class Attention(nn.Module):
 
 def encoder_block(width: int, heads: int, mask: int | None, norm: Make) -> nn.Module:
     """Attention, then two layers, each with its residual."""
-    feed = nn.Sequential(norm(), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+    feed = nn.Sequential(
+        norm(), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+    )
     return nn.Sequential(
         Residual(nn.Sequential(norm(), Attention(width, heads, mask))), Residual(feed)
     )
@@ -235,15 +240,16 @@ class BatchMean(nn.Module):
         return x.mean(dim=0, keepdim=True).expand_as(x)
 
 
-class RootOfSquare(nn.Module):
-    """|x| as √(x² + eps); with eps = 0 its derivative at 0 is 0/0."""
+class Contrast(nn.Module):
+    """Every image without its mean, over its deviation + eps; a blank image has none."""
 
     def __init__(self, eps: float):
         super().__init__()
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x.square() + self.eps).sqrt()
+        centered = x - x.mean(dim=(-2, -1), keepdim=True)
+        return centered / (centered.std(dim=(-2, -1), keepdim=True) + self.eps)
 
 
 class Half(nn.Module):

@@ -33,12 +33,18 @@ RAVINE = partial(costs.ravine, condition=50.0)
 BOWL = changed(changed(FUNCTION, "cost", RAVINE), "metric", RAVINE)
 BOWL = changed(changed(BOWL, "optimizer", rules.momentum(momentum=0.9)), "lr", 0.02)
 OUTLIERS = changed(
-    changed(changed(LINEAR, "data.outliers", 0.004), "lr", 0.05), "optimizer", chain(clip_norm(1.0), rules.sgd())
+    changed(changed(LINEAR, "data.outliers", 0.004), "lr", 0.05),
+    "optimizer",
+    chain(clip_norm(1.0), rules.sgd()),
 )
-NOISY = changed(changed(changed(LINEAR, "data.noise", 3.0), "batch_size", 256), "lr", 0.03)
+NOISY = changed(changed(changed(LINEAR, "data.noise", 3.0), "batch_size", 256), "lr", 0.015)
 RINGS = changed(
     changed(
-        changed(changed(CURVE, "data", partial(data.rings)), "cost", nn.functional.binary_cross_entropy_with_logits),
+        changed(
+            changed(CURVE, "data", partial(data.rings)),
+            "cost",
+            nn.functional.binary_cross_entropy_with_logits,
+        ),
         "metric",
         costs.sign_error,
     ),
@@ -47,7 +53,9 @@ RINGS = changed(
 )
 
 CASES: tuple[Case, ...] = (
-    case("correlated-features", "ill_conditioned", changed(LINEAR, "lr", 0.04), "data.condition", 1e4),
+    case(
+        "correlated-features", "ill_conditioned", changed(LINEAR, "lr", 0.04), "data.condition", 1e4
+    ),
     case(
         "features-of-all-scales",
         "ill_conditioned unscaled_inputs",
@@ -63,9 +71,15 @@ CASES: tuple[Case, ...] = (
     case("line-through-rings", "underfitting", RINGS, "model.sizes", (2, 1)),
     case("line-through-a-curve", "underfitting", CURVE, "model.activation", nn.Identity),
     case("twelve-points", "overfitting", changed(CURVE, "data.noise", 0.4), "data.examples", 12),
-    case("broadcast", "cost_target_mismatch", changed(CURVE, "data.flat", True), "cost", costs.squared_broadcast),
+    case(
+        "broadcast",
+        "cost_target_mismatch",
+        changed(CURVE, "data.flat", True),
+        "cost",
+        costs.squared_broadcast,
+    ),
     case("relu-at-a-curve", "wrong_output", CURVE, "model.output", nn.ReLU),
     case("sigmoid-at-a-curve", "wrong_output", CURVE, "model.output", nn.Sigmoid),
     case("curve-x1000", "unscaled_inputs", CURVE, "data.scale", 1000.0),
     case("curve-rolled", "shuffled_labels", CURVE, "data.roll", 1),
-)  # fmt: skip
+)

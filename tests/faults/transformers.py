@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from torch import nn
-
 from ravine import initializers
 from tests.faults import costs
 from tests.faults.form import Case, case, changed
@@ -18,8 +16,16 @@ CASES: tuple[Case, ...] = (
     case("transformer-rate-/300", "lr_too_low", ROWS, "lr", 1e-5),
     case("class-token-sees-nothing", "constant_output", ROWS, "model.mask", 1),
     case("attention-to-nothing", "not_finite", ROWS, "model.mask", 0),
-    case("transformer-frozen", "frozen_parameters", changed(ROWS, "model.width", 16), "model.frozen", True),
-    case("transformer-detached", "frozen_parameters constant_output", ROWS, "model.middle", Detached),
+    case(
+        "transformer-frozen",
+        "frozen_parameters",
+        changed(ROWS, "model.width", 16),
+        "model.frozen",
+        True,
+    ),
+    case(
+        "transformer-detached", "frozen_parameters constant_output", ROWS, "model.middle", Detached
+    ),
     case("tags-rolled", "shuffled_labels", TAGS, "data.roll", 1),
     case("places-taken-for-classes", "cost_target_mismatch", TAGS, "cost", costs.by_place_swapped),
     case(
@@ -29,5 +35,7 @@ CASES: tuple[Case, ...] = (
         "init",
         partial(scaled, factor=6.0),
     ),
-    case("transformer-constant-start", "symmetric_start", ROWS, "init", initializers.constant(0.05)),
-)  # fmt: skip
+    case(
+        "transformer-constant-start", "symmetric_start", ROWS, "init", initializers.constant(0.05)
+    ),
+)

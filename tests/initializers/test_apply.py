@@ -182,8 +182,8 @@ def test_tied_weights_are_drawn_once_under_their_first_name() -> None:
 
 
 def gains(model: nn.Module, weights, gain) -> dict[str, float]:
-    chosen = plan(model, weights, gain=gain).choices
-    return {choice.parameter: choice.gain for choice in chosen if "weight" in choice.parameter}
+    chosen = plan(model, weights, gain=gain).assignments
+    return {assignment.parameter: assignment.gain for assignment in chosen if "weight" in assignment.parameter}
 
 
 def test_the_gain_of_the_activation_that_follows() -> None:

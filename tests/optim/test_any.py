@@ -136,16 +136,6 @@ def test_a_schedule_is_evaluated_from_step_0_on() -> None:
     assert optimizer.param_groups[0]["lr"] == 0.0125
 
 
-def test_what_is_written_to_lr_does_not_move_a_schedule() -> None:
-    """It is evaluated, never multiplied."""
-    param = torch.zeros(1)
-    optimizer = ravine.Optimizer([param], "sgd", lr=halving)
-    optimizer.param_groups[0]["lr"] = 1e9
-    param.grad = torch.ones(1)
-    optimizer.step()
-    assert param.item() == -0.1
-
-
 def test_groups_have_rates_of_their_own() -> None:
     params = [torch.zeros(1) for _ in range(3)]
     groups = [
@@ -450,3 +440,17 @@ def test_a_refused_group_is_not_kept(group: dict[str, Any], message: str) -> Non
     other.grad = param.grad = torch.ones(2)
     optimizer.step()
     assert torch.equal(other, torch.zeros(2))
+
+
+def test_what_a_schedule_sets_cannot_be_set_from_outside():
+    """Not by hand, and not by a scheduler of torch's: it would have no effect."""
+    param = torch.nn.Parameter(torch.ones(3))
+    optimizer = ravine.Optimizer([param], "sgd", lr=linear(10))
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.1)
+    param.grad = torch.ones(3)
+    optimizer.step()
+    scheduler.step()
+    before = param.detach().clone()
+    with pytest.raises(SettingError, match=r"param_groups\[0\]\['lr'\] was set to"):
+        optimizer.step()
+    assert torch.equal(param, before)

@@ -41,7 +41,9 @@ def new() -> list[Member]:
     return [Member.new(trial) for trial in TRIALS]
 
 
-def expected(curve: Sequence[Point], patience: int = PATIENCE) -> tuple[list[Point], int, int | None]:
+def expected(
+    curve: Sequence[Point], patience: int = PATIENCE
+) -> tuple[list[Point], int, int | None]:
     """The curve with early stopping, the best point's index, and where it stopped; by hand."""
     points, best, waited, stopped = [curve[0]], 0, 0, None
     for index, point in enumerate(curve[1:], start=1):

@@ -10,7 +10,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ravine import batches, rules, schedules
+from ravine import batches, rules, schedules, transforms
+from ravine.errors import UnknownOptionError
 from ravine.initializers import start
 from ravine.seeds import derive
 from ravine.training.lane import Lane, Member, pack, unpack
@@ -99,7 +100,9 @@ def test_serial_equals_a_loop_in_plain_pytorch():
     ).items()
 
     model = mlp().double()
-    start("he_normal")(model, derive(3, "start"), torch.zeros(0), torch.zeros(0), F.cross_entropy)
+    start("he_normal")(
+        model, derive(3, "start"), torch.zeros(1, 64), torch.zeros(1), F.cross_entropy
+    )
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     order = batches.shuffled_once().epoch(3, 0, len(problem.train))
     per_epoch = len(order) // 32
@@ -179,7 +182,9 @@ def test_what_is_tested_later_is_what_was_evaluated(lane):
     momentum = {"momentum": schedules.ramp(0.5, 0.95, STEPS)}
     arms = {"free": Procedure("free", "free", rules.get("schedule_free_sgd"), schedules=momentum)}
     of = [Trial("free", {**arms["free"].rule.defaults, "lr": 0.1}, seed) for seed in (0, 1)]
-    made = SerialLane(problem, arms) if lane == "serial" else PopulationLane(problem, arms, 2, False)
+    made = (
+        SerialLane(problem, arms) if lane == "serial" else PopulationLane(problem, arms, 2, False)
+    )
     members = list(train(made, of).values())
     for member, value in zip(members, made.test(members), strict=True):
         assert math.isclose(value, member.run.curve[-1].validation_metric, abs_tol=1e-12)
@@ -187,3 +192,57 @@ def test_what_is_tested_later_is_what_was_evaluated(lane):
             output = made.module(member)(problem.validation.inputs)
         cost = F.cross_entropy(output, problem.validation.targets).item()
         assert math.isclose(cost, member.run.curve[-1].validation_cost, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("lane", ["serial", "uncompiled", "compiled"])
+def test_rules_of_one_name_are_told_apart(lane):
+    """A chain is named like the rule in it: both train under their own."""
+    problem = digits_problem(mlp, torch.float64)
+    arms = {
+        "plain": Procedure("plain", "P", rules.sgd()),
+        "clipped": Procedure(
+            "clipped", "C", transforms.chain(transforms.clip_norm(0.1), rules.sgd())
+        ),
+    }
+    of = [Trial(name, {**arm.rule.defaults, "lr": 0.5}, 0) for name, arm in arms.items()]
+    made = (
+        SerialLane(problem, arms)
+        if lane == "serial"
+        else PopulationLane(problem, arms, 2, compiled=lane == "compiled")
+    )
+    together = train(made, of, 27)
+    for name, arm in arms.items():
+        alone = train(SerialLane(problem, {name: arm}), [t for t in of if t.procedure == name], 27)
+        assert_same_curve(together[name, 0], alone[name, 0], 1e-10)
+    ends = [together[name, 0].run.curve[-1].validation_cost for name in arms]
+    assert abs(ends[0] - ends[1]) > 0.1
+
+
+def test_an_average_has_batch_norm_statistics_of_its_own():
+    """Those of the averaged weights over the training data, and not the last iterate's."""
+    problem = digits_problem(noisy, torch.float64, steps=STEPS)
+    average = transforms.stochastic_weight_average(9, 9)(rules.sgd())
+    arms = {"swa": Procedure("swa", "S", average)}
+    of = [Trial("swa", {**average.defaults, "lr": 0.5}, seed) for seed in (0, 1)]
+    serial = train(SerialLane(problem, arms), of)
+    together = train(PopulationLane(problem, arms, 3, compiled=False), of)
+    for key, member in serial.items():
+        assert_same_curve(together[key], member, 1e-9)
+        model = SerialLane(problem, arms).module(member)
+        seen: list[torch.Tensor] = []
+        handle = model[1].register_forward_pre_hook(lambda _, args, seen=seen: seen.append(args[0]))
+        with torch.no_grad():
+            output = model(problem.train.inputs)
+        handle.remove()
+        assert torch.allclose(model[1].running_mean, seen[0].mean(0), rtol=1e-9)
+        assert torch.allclose(model[1].running_var, seen[0].var(0), rtol=1e-9)
+        del output
+        with torch.no_grad():
+            scores = model(problem.validation.inputs)
+        cost = F.cross_entropy(scores, problem.validation.targets).item()
+        assert math.isclose(cost, member.run.curve[-1].validation_cost, rel_tol=1e-9)
+
+
+def test_an_unknown_hyperparameter_cannot_be_scheduled():
+    with pytest.raises(UnknownOptionError, match="did you mean momentum"):
+        Procedure("m", "M", rules.momentum(), schedules={"momentun": schedules.ramp(0.5, 0.9, 9)})

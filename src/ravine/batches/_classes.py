@@ -16,7 +16,7 @@ def numbered(values: Tensor | Sequence[object], what: str) -> Tensor:
 
     Args:
         values: one per example, [examples] or [examples, 1]: whole numbers or words.
-        what: their name in errors, e.g. "labels".
+        what: their name in errors, e.g. "stratified(labels): labels".
     """
     array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
     if array.ndim == 2 and array.shape[1] == 1:

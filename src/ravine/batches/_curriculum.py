@@ -100,13 +100,13 @@ def curriculum(scores: Tensor | Sequence[float], pacing: Pacing = ExponentialPac
         pacing: epoch -> share of the easiest examples, in (0, 1].
 
     Raises:
-        SettingError: scores that hold NaN, or of another length than the data; a share outside
-            of (0, 1].
+        SettingError: scores that are no numbers or hold NaN, or of another length than the data; a
+            share outside of (0, 1].
 
     Sources: Bengio et al., "Curriculum Learning", ICML 2009; Hacohen & Weinshall 2019,
         algorithm 1.
     """
-    difficulty = torch.as_tensor(scores).detach().cpu()
+    difficulty = _numbers(scores)
     if difficulty.ndim != 1 or difficulty.numel() == 0:
         raise SettingError(
             f"curriculum scores have shape {list(difficulty.shape)}; "
@@ -119,6 +119,16 @@ def curriculum(scores: Tensor | Sequence[float], pacing: Pacing = ExponentialPac
             "expected a number for each example, low where it is easy"
         )
     return _Curriculum(Column(difficulty.argsort(stable=True)), pacing)
+
+
+def _numbers(scores: Tensor | Sequence[float]) -> Tensor:
+    try:
+        return torch.as_tensor(scores).detach().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise SettingError(
+            f"curriculum scores cannot be read as numbers ({error}); "
+            "expected one number per example, e.g. [0.3, 1.2, 0.7]"
+        ) from error
 
 
 @final

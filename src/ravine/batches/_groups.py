@@ -26,7 +26,7 @@ def grouped(groups: Tensor | Sequence[object]) -> Order:
     Raises:
         SettingError: groups that are neither; an epoch of another number of examples.
     """
-    return _Grouped(Column(numbered(groups, "groups")))
+    return _Grouped(Column(numbered(groups, "grouped(groups): groups")))
 
 
 def spread(groups: Tensor | Sequence[object]) -> Order:
@@ -46,7 +46,7 @@ def spread(groups: Tensor | Sequence[object]) -> Order:
     Raises:
         SettingError: groups that are neither; an epoch of another number of examples.
     """
-    return _Spread(Column(numbered(groups, "groups")))
+    return _Spread(Column(numbered(groups, "spread(groups): groups")))
 
 
 @final

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from ravine.errors import SettingError
+from ravine.undisturbed import undisturbed
 
 
 def by_loss(
@@ -42,26 +41,13 @@ def by_loss(
         raise SettingError(
             f"{len(inputs)} inputs and {len(targets)} targets; expected one target per input"
         )
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    devices = {t.device for t in model.parameters() if t.is_cuda}
     scores = []
-    with torch.no_grad(), torch.random.fork_rng(devices), _at_test_time(model):
+    with undisturbed(model), torch.no_grad():
+        model.eval()
         for first in range(0, len(inputs), batch_size):
-            outputs = functional_call(model, buffers, (inputs[first : first + batch_size],))
+            outputs = model(inputs[first : first + batch_size])
             expected = targets[first : first + batch_size]
             scores += [
                 cost(outputs[i : i + 1], expected[i : i + 1]).item() for i in range(len(expected))
             ]
     return torch.tensor(scores, dtype=torch.float64)
-
-
-@contextmanager
-def _at_test_time(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards each module is in the mode that it was in."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

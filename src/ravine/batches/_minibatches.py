@@ -92,7 +92,8 @@ class Batches:
             int64 [runs, batch_size]; fewer columns in a last batch that is kept.
 
         Raises:
-            SettingError: an order of examples has ended, or does not fit the data.
+            SettingError: an order of examples has ended, does not fit the data, or gave what are no
+                indices of examples; each epoch is checked once, when it is computed.
         """
         return self.by_run(self.distinct_at(step))
 
@@ -117,6 +118,12 @@ class Batches:
             raise SettingError(
                 f"the order {order.name!r} gave {indices.dtype} {list(indices.shape)}; "
                 f"expected torch.int64 [{self._examples}], one index for each example"
+            )
+        least, most = (int(end) for end in indices.aminmax())
+        if least < 0 or most >= self._examples:
+            raise SettingError(
+                f"the order {order.name!r} gave indices from {least} to {most} in epoch {epoch}; "
+                f"expected indices of examples, 0 to {self._examples - 1}"
             )
         return indices
 

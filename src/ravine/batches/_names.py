@@ -9,31 +9,51 @@ from torch import Tensor
 from ravine.batches._order import Order
 from ravine.batches._shuffling import shuffled, shuffled_once, stored, with_replacement
 from ravine.batches._strata import stratified
-from ravine.errors import UnknownNameError
+from ravine.errors import SettingError, UnknownNameError
 
-_MAKERS: dict[str, Callable[[Tensor], Order]] = {
-    "shuffled": lambda targets: shuffled(),
-    "shuffled_once": lambda targets: shuffled_once(),
-    "stored": lambda targets: stored(),
-    "with_replacement": lambda targets: with_replacement(),
-    "stratified": stratified,
+_PLAIN: dict[str, Callable[[], Order]] = {
+    "shuffled": shuffled,
+    "shuffled_once": shuffled_once,
+    "stored": stored,
+    "with_replacement": with_replacement,
 }
 
-NAMES = tuple(_MAKERS)
+_OF_TARGETS: dict[str, Callable[[Tensor], Order]] = {"stratified": stratified}
+
+NAMES = (*_PLAIN, *_OF_TARGETS)
 """Orders that need no more than the training targets."""
 
 
-def named(name: str, targets: Tensor) -> Order:
+def named(name: str, targets: Tensor | None = None) -> Order:
     """The order of a name.
 
     Args:
         name: one of `NAMES`.
-        targets: the training targets, [examples, ...]: the classes of "stratified".
+        targets: the training targets, [examples, ...]: the classes of "stratified". The others need
+            none.
 
     Raises:
         UnknownNameError: there is no order of that name.
-        SettingError: "stratified", and the targets are not classes.
+        SettingError: the name is empty; or "stratified", and there are no targets or they are not
+            classes.
     """
-    if name not in _MAKERS:
+    if name == "":
+        raise SettingError(f"--batches is empty; expected one of {', '.join(NAMES)}")
+    if name in _PLAIN:
+        return _PLAIN[name]()
+    if name not in _OF_TARGETS:
         raise UnknownNameError.of("order of examples", name, NAMES, "ravine batches")
-    return _MAKERS[name](targets)
+    if targets is None:
+        raise SettingError(
+            f"--batches {name} came without training targets; it takes the classes from them. "
+            f"Give them, labels of your own with ravine.batches.{name}(labels), or use another "
+            "order, e.g. --batches shuffled"
+        )
+    try:
+        return _OF_TARGETS[name](targets)
+    except SettingError as error:
+        raise SettingError(
+            f"--batches {name} takes the training targets for classes, and they are none: {error}. "
+            f"Use another order, e.g. --batches shuffled, or classes of your own: "
+            f"ravine.batches.{name}(labels)"
+        ) from error

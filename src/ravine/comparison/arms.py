@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
-from typing import Any
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ravine import batches, initializers, schedules
 from ravine.batches import Order
 from ravine.errors import InputError, SettingError
 from ravine.initializers import Initializer, Start
-from ravine.recipes import Problem, Split, build_model
+from ravine.recipes import Problem, Split, Stream, build_model, insist_on_order
 from ravine.recipes.wording import said
 from ravine.rules import Rule
 from ravine.schedules import Schedule
@@ -25,57 +26,77 @@ DIMENSIONS = ("optimizer", "init", "schedule", "batches")
 
 AS_BUILT = "as_built"
 CONSTANT = "constant"
+STREAMED = "streamed"
+
+Part = TypeVar("Part")
+
+Rates = str | Schedule | Mapping[str, Schedule]
+"""Factors on the learning rate; or hyperparameter -> schedule."""
+
+
+@dataclass(frozen=True)
+class Arms:
+    """What is compared.
+
+    Attributes:
+        procedures: arm -> procedure.
+        parts: arm -> dimension -> what it takes there, by name.
+    """
+
+    procedures: Mapping[str, Procedure]
+    parts: Mapping[str, Mapping[str, str]]
 
 
 def arms_of(
     problem: Problem,
     rules: Sequence[Rule],
     starts: Sequence[str | Initializer | Start],
-    rates: Sequence[str | Schedule],
+    rates: Sequence[Rates],
     orders: Sequence[str | Order],
-) -> dict[str, Procedure]:
+) -> Arms:
     """Every combination, by name: the optimizer, then every dimension in which arms differ.
 
     Args:
         problem: what will be trained; named schedules end with it, named orders see its targets.
         rules: of the optimizers.
         starts: names (`ravine.initializers.STARTS`), initializers or starts.
-        rates: names (`ravine.schedules.NAMES`) or schedules, factors on the learning rate.
+        rates: names (`ravine.schedules.NAMES`) or schedules, factors on the learning rate; or
+            hyperparameter -> schedule.
         orders: names (`ravine.batches.NAMES`) or orders; the recipe's own if empty.
 
     Raises:
         UnknownNameError: there is none of a name.
         SettingError: one is given twice, or cannot be used with this recipe.
     """
-    begins = [initializers.start(what) for what in starts]
-    factors = [_schedule(what, problem.steps) for what in rates]
-    seen = [_order(what, problem) for what in orders or [problem.recipe.batches]]
-    choices: dict[str, Sequence[Any]] = {"--init": begins, "--schedule": factors, "--batches": seen}
-    for option, parts in choices.items():
-        _insist_on_distinct(option, [part.name for part in parts])
-    varies = [len(parts) > 1 for parts in choices.values()]
-    arms = {}
-    for rule, *others in product(rules, *choices.values()):
-        start, schedule, order = others
-        shown = [part.name for part, does in zip(others, varies, strict=True) if does]
+    choices: list[Mapping[str, Any]] = [
+        _starts(starts),
+        _rates(rates, problem),
+        _orders(orders, problem),
+    ]
+    varies = [len(parts) > 1 for parts in choices]
+    procedures, parts = {}, {}
+    for rule, *labels in product(rules, *choices):
+        start, of, order = (choice[k] for choice, k in zip(choices, labels, strict=True))
+        shown = [label for label, does in zip(labels, varies, strict=True) if does]
         name = "/".join([rule.name, *shown])
-        title = " · ".join([rule.title, *(part.replace("_", " ") for part in shown)])
-        rated = {} if schedule.name == CONSTANT else {"lr": schedule}
-        arms[name] = Procedure(name, title, rule, start, rated, order)
-    return arms
+        title = " · ".join([rule.title, *(label.replace("_", " ") for label in shown)])
+        procedures[name] = Procedure(name, title, rule, start, of, order)
+        parts[name] = dict(zip(DIMENSIONS, (rule.name, *labels), strict=True))
+    return Arms(procedures, parts)
 
 
 def try_starts(problem: Problem, arms: Mapping[str, Procedure]) -> None:
     """Start a model as each arm would, before hours are spent.
 
     Raises:
-        SettingError: a start fails on this model, changes nothing of it, or makes it NaN or infinite.
+        SettingError: a start fails on this model, changes nothing of it, makes it NaN or infinite, or
+            does what another one does.
     """
-    first = problem.train.first(problem.batch_size)
     built = build_model(problem, seed=0)
+    begun: dict[str, list[Tensor]] = {}
     for arm in {arm.start.name: arm for arm in arms.values()}.values():
         try:
-            model = starting_model(problem, arm, 0, first.inputs, first.targets)
+            model = starting_model(problem, arm, 0)
         except InputError:
             raise
         except Exception as error:
@@ -83,14 +104,20 @@ def try_starts(problem: Problem, arms: Mapping[str, Procedure]) -> None:
                 f"--init {arm.start.name} cannot be used with this model: {said(error)}"
             ) from error
         _insist_on_a_start(arm.start, built, model)
+        begun[arm.start.name] = list(model.parameters())
+    for (one, these), (other, those) in combinations(begun.items(), 2):
+        if all(map(torch.equal, these, those)):
+            raise SettingError(
+                f"--init {one} and {other} start this model alike; expected starts that differ"
+            )
 
 
 def _insist_on_a_start(start: Start, built: nn.Module, model: nn.Module) -> None:
     pairs = list(zip(built.parameters(), model.parameters(), strict=True))
     if start.name != AS_BUILT and all(torch.equal(before, after) for before, after in pairs):
         raise SettingError(
-            f"--init {start.name} changes none of this model's parameters, for none is in a layer "
-            f"that it knows; expected layers such as torch.nn.Linear, or --init {AS_BUILT}"
+            f"--init {start.name} changes none of this model's parameters; expected a start for its "
+            f"kinds of layers, or --init {AS_BUILT}"
         )
     if not all(after.isfinite().all() for _, after in pairs):
         raise SettingError(
@@ -98,52 +125,75 @@ def _insist_on_a_start(start: Start, built: nn.Module, model: nn.Module) -> None
         )
 
 
-def parts_of(arms: Mapping[str, Procedure]) -> dict[str, dict[str, str]]:
-    """Arm -> dimension -> what it takes there, by name."""
-    return {
-        name: {
-            "optimizer": arm.rule.name,
-            "init": arm.start.name,
-            "schedule": arm.schedules["lr"].name if "lr" in arm.schedules else CONSTANT,
-            "batches": arm.order.name if arm.order else "",
-        }
-        for name, arm in arms.items()
-    }
-
-
 def levels_of(parts: Iterable[Mapping[str, str]], dimension: str) -> list[str]:
     """What arms take in a dimension, each once, in the order asked for."""
     return list(dict.fromkeys(part[dimension] for part in parts))
 
 
-def _schedule(what: str | Schedule, steps: int) -> Schedule:
-    if isinstance(what, Schedule):
-        return what
+def _starts(starts: Sequence[str | Initializer | Start]) -> dict[str, Start]:
+    begins = [initializers.start(what) for what in starts]
+    return _labelled("--init", [(start.name, start) for start in begins])
+
+
+def _rates(rates: Sequence[Rates], problem: Problem) -> dict[str, dict[str, Schedule]]:
+    found = [_schedules(what, problem.steps) for what in rates]
+    return _labelled("--schedule", [(_name(schedules_of), schedules_of) for schedules_of in found])
+
+
+def _orders(
+    orders: Sequence[str | Order], problem: Problem
+) -> Mapping[str, Order] | Mapping[str, None]:
+    if orders:
+        seen = [_order(what, problem) for what in orders]
+        return _labelled("--batches", [(order.name, order) for order in seen])
+    streamed = isinstance(problem.train, Stream)
+    return {STREAMED if streamed else problem.recipe.order.name: None}
+
+
+def _schedules(what: Rates, steps: int) -> dict[str, Schedule]:
+    """Schedules by hyperparameter; none for a learning rate that stays as it is."""
     if isinstance(what, str):
-        return schedules.named(what, steps)
+        what = schedules.named(what, steps)
+    if isinstance(what, Schedule):
+        what = {} if what == schedules.constant() else {"lr": what}
+    if isinstance(what, Mapping) and all(isinstance(one, Schedule) for one in what.values()):
+        return dict(what)
     raise SettingError(
-        f"schedule {what!r}; expected a name, e.g. 'cosine', or a schedule, "
-        "e.g. ravine.schedules.cosine(1000)"
+        f"schedule {what!r}; expected a name, e.g. 'cosine', a schedule, "
+        "e.g. ravine.schedules.cosine(1000), or hyperparameter -> schedule"
     )
 
 
+def _name(schedules_of: Mapping[str, Schedule]) -> str:
+    others = [f"{name}:{of.name}" for name, of in schedules_of.items() if name != "lr"]
+    rate = schedules_of["lr"].name if "lr" in schedules_of else CONSTANT
+    return "+".join([rate, *others])
+
+
 def _order(what: str | Order, problem: Problem) -> Order:
-    if isinstance(what, Order):
-        return what
-    if not isinstance(what, str):
+    if isinstance(what, str):
+        train = problem.train
+        what = batches.named(what, train.targets if isinstance(train, Split) else None)
+    if not isinstance(what, Order):
         raise SettingError(
             f"order of examples {what!r}; expected a name, e.g. 'shuffled', or an order, "
             "e.g. ravine.batches.shuffled_once()"
         )
-    if not isinstance(problem.train, Split):
-        raise SettingError(
-            f"--batches {what}: the training data are not in memory; "
-            "give an order in the recipe, e.g. batches=ravine.batches.shuffled_once()"
-        )
-    return batches.named(what, problem.train.targets)
+    insist_on_order(problem, what)
+    return what
 
 
-def _insist_on_distinct(option: str, names: Sequence[str]) -> None:
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise SettingError(f"{option} gives {twice!r} twice; expected each one once")
+def _labelled(option: str, parts: Sequence[tuple[str, Part]]) -> dict[str, Part]:
+    """Parts by name; those of one name by how they are typed."""
+    for (name, one), (other, another) in combinations(parts, 2):
+        if name == other and one == another:
+            raise SettingError(f"{option} gives {name!r} twice; expected each one once")
+    names = [name for name, _ in parts]
+    return {name if names.count(name) == 1 else _typed(part): part for name, part in parts}
+
+
+def _typed(part: Any) -> str:
+    if isinstance(part, Start):
+        return part.name
+    text = repr(part["lr"] if isinstance(part, dict) and list(part) == ["lr"] else part)
+    return text.replace(" ", "")

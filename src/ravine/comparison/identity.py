@@ -22,6 +22,9 @@ from ravine.training.procedure import Procedure
 from ravine.training.start import starting_model
 from ravine.transforms import at_probe
 
+PLAIN = ("name", "batch size", "last batch", "patience", "source of data")
+"""Parts of a fingerprint that are words, and are shown where they differ."""
+
 
 def fingerprint(problem: Problem) -> dict[str, str]:
     """What tells one recipe from another, part by part.
@@ -40,6 +43,9 @@ def fingerprint(problem: Problem) -> dict[str, str]:
     return {
         "name": recipe.name,
         "batch size": str(problem.batch_size),
+        "last batch": recipe.last_batch,
+        "patience": str(recipe.patience),
+        "source of data": type(problem.train).__name__,
         "data": _digest(*(t for split in splits for t in (split.inputs, split.targets))),
         "model and its start": _digest(*model.state_dict().values()) + f" {model}",
         "cost and metric": " ".join(f"{value.item():.4g}" for value in values)
@@ -64,17 +70,18 @@ def rule_digest(rule: Rule) -> str:
 
 def procedure_digest(problem: Problem, procedure: Procedure) -> str:
     """What tells one procedure from another: each of its parts, by what it does."""
-    first = problem.train.first(problem.batch_size)
-    model = starting_model(problem, procedure, 0, first.inputs, first.targets)
+    model = starting_model(problem, procedure, 0)
     values = [
         torch.tensor([schedule(step) for step in evaluation_steps(problem.steps)])
         for _, schedule in sorted(procedure.schedules.items())
     ]
-    examples = problem.train.count
-    seen = procedure.order or problem.recipe.batches
-    order = [] if examples is None else [seen.epoch(0, 0, examples)]
-    parts = [*model.state_dict().values(), *values, *order]
-    return f"{_digest(*parts)} {rule_digest(procedure.rule)}"
+    order, examples = procedure.order or problem.recipe.order, problem.train.count
+    # The first epoch of `shuffled` and `shuffled_once` is the same.
+    epochs = range(0 if examples is None else min(order.epochs or 2, 2))
+    seen = [order.epoch(0, epoch, examples or 0) for epoch in epochs]
+    parts = [*model.state_dict().values(), *values, *seen]
+    names = [procedure.start.name, order.name, *sorted(procedure.schedules)]
+    return f"{_digest(*parts)} {' '.join(names)} {rule_digest(procedure.rule)}"
 
 
 def _digest(*tensors: Tensor) -> str:
@@ -110,7 +117,7 @@ def same_or_refuse(
 def _difference(folder: Path, kind: str, name: str, stored: object, wanted: object) -> str:
     if name == "arms":
         shown = f"of {_short(stored)}, this command asks for {_short(wanted)}"
-    elif kind == "settings" or name in ("name", "batch size"):
+    elif kind == "settings" or name in PLAIN:
         shown = f"with {name} {_short(stored)}, this command asks for {_short(wanted)}"
     elif kind == "procedures":
         shown = f"with another {name!r}: its rule, start, schedule or order of examples differ"

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from ravine.diagnostics.look import Layer, Look
 
-
 WHOLE = "model"
 """The name of a layer that is the whole model."""
 

@@ -14,7 +14,7 @@
 The names of initializers are Keras's, in snake case.
 """
 
-from ravine.initializers._apply import BeforeReLU, Choice, Plan, initialize, plan
+from ravine.initializers._apply import Assignment, BeforeReLU, Plan, initialize, plan
 from ravine.initializers._biases import open_gates, output_bias
 from ravine.initializers._data_driven import (
     Scaled,
@@ -32,7 +32,7 @@ from ravine.initializers._distributions import (
     truncated_normal,
     zeros,
 )
-from ravine.initializers._fans import Fans, Layout, fans_of, fans_of_shape
+from ravine.initializers._fans import Arrangement, Fans, fans_of, fans_of_shape
 from ravine.initializers._initializer import Initializer
 from ravine.initializers._names import NAMES, get
 from ravine.initializers._pretrained import Match, from_pretrained
@@ -52,11 +52,11 @@ from ravine.initializers._structured import identity, orthogonal, sparse
 __all__ = [
     "NAMES",
     "STARTS",
+    "Arrangement",
+    "Assignment",
     "BeforeReLU",
-    "Choice",
     "Fans",
     "Initializer",
-    "Layout",
     "Match",
     "Plan",
     "Scaled",

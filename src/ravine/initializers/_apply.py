@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -14,14 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import ParametrizationList
 
 from ravine.errors import ParameterError, SettingError
 from ravine.initializers._activations import Activation, activations_after
 from ravine.initializers._distributions import constant, ones, zeros
-from ravine.initializers._fans import Layout, layout_of
+from ravine.initializers._fans import Arrangement, arrangement_of
 from ravine.initializers._initializer import Initializer
 from ravine.initializers._names import as_initializer
+from ravine.initializers._places import Place, places_of
 from ravine.seeds import generator
+from ravine.undisturbed import undisturbed
 
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 """Normalization layers: Batch-, Instance-, Layer-, Group- and RMSNorm."""
@@ -50,7 +53,7 @@ class BeforeReLU:
 
 @final
 @dataclass(frozen=True)
-class Choice:
+class Assignment:
     """What `initialize` does with one parameter.
 
     Attributes:
@@ -59,7 +62,7 @@ class Choice:
         initializer: how it is drawn; None if it is left alone.
         gain: what the draw is multiplied by.
         why: in words: the rule, the pattern, or why it is left alone.
-        layout: fans and blocks, where the layer is known.
+        arrangement: fans and blocks, where the layer is known.
     """
 
     parameter: str
@@ -67,7 +70,7 @@ class Choice:
     initializer: Initializer | None
     gain: float
     why: str
-    layout: Layout | None = None
+    arrangement: Arrangement | None = None
 
 
 @final
@@ -75,23 +78,32 @@ class Choice:
 class Plan:
     """What `initialize` does with a model, parameter by parameter. `str` gives a table."""
 
-    choices: tuple[Choice, ...]
+    assignments: tuple[Assignment, ...]
 
     @property
     def left(self) -> tuple[str, ...]:
         """Names of the parameters that are left alone."""
-        return tuple(c.parameter for c in self.choices if c.initializer is None)
+        return tuple(a.parameter for a in self.assignments if a.initializer is None)
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Names of the weights of layers that are drawn: neither biases nor normalization."""
+        return tuple(
+            a.parameter
+            for a in self.assignments
+            if a.initializer is not None and a.arrangement is not None and not _is_bias(a.parameter)
+        )
 
     def __str__(self) -> str:
         rows = [
             (
-                choice.parameter,
-                "x".join(map(str, choice.shape)),
-                "left alone" if choice.initializer is None else repr(choice.initializer),
-                "" if choice.gain == 1.0 else f"x {choice.gain:.4g}",
-                choice.why,
+                assignment.parameter,
+                "x".join(map(str, assignment.shape)),
+                "left alone" if assignment.initializer is None else repr(assignment.initializer),
+                "" if assignment.gain == 1.0 else f"x {assignment.gain:.4g}",
+                assignment.why,
             )
-            for choice in self.choices
+            for assignment in self.assignments
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(
@@ -119,12 +131,18 @@ def initialize(
       drawn by itself: `orthogonal` makes every gate orthogonal.
     - Their biases: by `biases`, with the fans of the weight beside them.
     - Normalization layers: scale 1, shift 0.
+    - A tensor under `torch.nn.utils.parametrize` (weight_norm, orthogonal) goes by its own name,
+      "0.weight", and is drawn and then assigned through its parametrization, which may change it:
+      spectral_norm divides by the largest singular value. It is left alone where the
+      parametrization has no `right_inverse`.
+    - Frozen parameters (requires_grad=False), as of a pretrained backbone, are left alone.
     - A parameter that no rule reaches (one of a module of your own, PReLU's slope) is left alone.
       `plan` says what goes where, and what is left.
-    - `layers` goes before all these.
+    - `layers` goes before all these, but not into what is frozen.
 
     A parameter's draw depends on the seed, its own name and its layer, not on other parameters. The
-    padding row of an Embedding is 0. Frozen parameters are drawn as all others.
+    padding row of an Embedding is 0. All is drawn before anything is written, so that a refusal
+    changes nothing.
 
     Args:
         model: changed in place.
@@ -146,19 +164,24 @@ def initialize(
         The model.
 
     Raises:
-        SettingError: a pattern matches nothing, an initializer cannot fill a parameter it is chosen
-            for, or a setting is not what is expected.
+        SettingError: a pattern matches nothing, or frozen parameters alone, an initializer cannot fill
+            a parameter it is chosen for, a parametrization refuses what was drawn, or a setting is not
+            what is expected.
         UnknownNameError: no initializer goes by that name.
         ParameterError: a parameter has no shape yet (a lazy layer).
     """
     chosen = plan(model, weights, biases, layers=layers, gain=gain)
-    params = dict(model.named_parameters())
-    with torch.no_grad():
-        for choice in chosen.choices:
-            if choice.initializer is not None:
-                param = params[choice.parameter]
-                param.copy_(_drawn(choice, choice.initializer, param.dtype, seed))
-                _clear_padding(model, choice.parameter)
+    writes = []
+    with undisturbed(model), torch.no_grad():
+        for place, assignment in zip(places_of(model), chosen.assignments, strict=True):
+            if assignment.initializer is not None:
+                dtype = place.tensor().dtype
+                drawn = _drawn(assignment, assignment.initializer, dtype, seed)
+                _clear_padding(place, drawn)
+                with _naming(place.name):
+                    writes.append(place.write_later(drawn))
+    for write in writes:
+        write()
     return model
 
 
@@ -177,21 +200,17 @@ def plan(
     """
     _insist_on_shapes(model)
     patterns = {key: as_initializer(value) for key, value in (layers or {}).items()}
-    names = _names(model)
+    places = places_of(model)
     for pattern in patterns:
-        _insist_on_match(pattern, [name for same in names.values() for name in same])
+        _insist_on_match(pattern, places)
     rules = _Rules(
         as_initializer(weights),
         biases if isinstance(biases, BeforeReLU) else as_initializer(biases),
         _checked_gain(gain),
         activations_after(model) if gain == "auto" or isinstance(biases, BeforeReLU) else {},
     )
-    return Plan(
-        tuple(
-            _choice(model, first, param, names[first], patterns, rules)
-            for first, param in model.named_parameters()
-        )
-    )
+    with undisturbed(model), torch.no_grad():  # some parametrizations count how often they compute
+        return Plan(tuple(_assignment(place, patterns, rules) for place in places))
 
 
 @dataclass(frozen=True)
@@ -204,33 +223,40 @@ class _Rules:
     activations: Mapping[str, Activation]
 
 
-def _choice(
-    model: nn.Module,
-    name: str,
-    param: Tensor,
-    aliases: list[str],
-    patterns: Mapping[str, Initializer],
-    rules: _Rules,
-) -> Choice:
-    layer, _, own = name.rpartition(".")
-    module = model.get_submodule(layer)
-    shape = tuple(param.shape)
+def _assignment(place: Place, patterns: Mapping[str, Initializer], rules: _Rules) -> Assignment:
+    name, own, module, tensor = place.name, place.own, place.layer, place.tensor()
+    shape = tuple(tensor.shape)
+    if place.frozen:
+        return Assignment(name, shape, None, 1.0, "frozen: requires_grad is False")
     with _naming(name):
-        layout = layout_of(module, own)
+        arrangement = arrangement_of(module, own)
     for pattern, initializer in patterns.items():
-        if any(fnmatchcase(alias, pattern) for alias in aliases):
-            return Choice(name, shape, initializer, 1.0, f"pattern {pattern!r}", layout)
-    if not param.is_floating_point():
-        return Choice(name, shape, None, 1.0, f"of {param.dtype}")
+        if any(fnmatchcase(alias, pattern) for alias in place.names):
+            return Assignment(name, shape, initializer, 1.0, f"pattern {pattern!r}", arrangement)
+    if not tensor.is_floating_point():
+        return Assignment(name, shape, None, 1.0, f"of {tensor.dtype}")
     if isinstance(module, NORMS) and own in ("weight", "bias"):
-        return Choice(name, shape, ones() if own == "weight" else zeros(), 1.0, "normalization")
-    if layout is None:
-        return Choice(name, shape, None, 1.0, f"no rule for this of {type(module).__name__}")
-    after = rules.activations.get(layer)
-    if "bias" in own:
-        return Choice(name, shape, _bias(rules.biases, after), 1.0, "bias", layout)
+        initializer = ones() if own == "weight" else zeros()
+        return Assignment(name, shape, initializer, 1.0, "normalization")
+    if arrangement is None:
+        return Assignment(name, shape, None, 1.0, _no_rule(module))
+    after = rules.activations.get(name.rpartition(".")[0])
+    through = "" if place.parametrization is None else ", through its parametrization"
+    if _is_bias(name):
+        bias = _bias(rules.biases, after)
+        return Assignment(name, shape, bias, 1.0, f"bias{through}", arrangement)
     factor, why = _gain(rules, after)
-    return Choice(name, shape, rules.weights, factor, why, layout)
+    return Assignment(name, shape, rules.weights, factor, f"{why}{through}", arrangement)
+
+
+def _is_bias(name: str) -> bool:
+    return "bias" in name.rpartition(".")[2]
+
+
+def _no_rule(module: nn.Module) -> str:
+    if isinstance(module, ParametrizationList):
+        return "its parametrization has no right_inverse"
+    return f"no rule for this of {type(module).__name__}"
 
 
 def _bias(biases: Initializer | BeforeReLU, after: Activation | None) -> Initializer:
@@ -249,20 +275,23 @@ def _gain(rules: _Rules, after: Activation | None) -> tuple[float, str]:
     return after.gain, f"weight; {after.name} follows"
 
 
-def _drawn(choice: Choice, initializer: Initializer, dtype: torch.dtype, seed: int) -> Tensor:
+def _drawn(
+    assignment: Assignment, initializer: Initializer, dtype: torch.dtype, seed: int
+) -> Tensor:
     """The new value of a parameter, block by block."""
-    random = generator(seed, "initialize", choice.parameter)
-    layout = choice.layout
-    with _naming(choice.parameter):
-        if layout is None or len(choice.shape) < 2:
-            fans = None if layout is None else layout.fans
-            drawn = initializer(choice.shape, random, fans=fans, dtype=torch.float64)
+    random = generator(seed, "initialize", assignment.parameter)
+    arrangement = assignment.arrangement
+    with _naming(assignment.parameter):
+        if arrangement is None or len(assignment.shape) < 2:
+            fans = None if arrangement is None else arrangement.fans
+            drawn = initializer(assignment.shape, random, fans=fans, dtype=torch.float64)
         else:
             blocks = (
-                _block(initializer, choice.shape, layout, random) for _ in range(layout.blocks)
+                _block(initializer, assignment.shape, arrangement, random)
+                for _ in range(arrangement.blocks)
             )
             drawn = torch.cat(tuple(blocks))
-    return (choice.gain * drawn).to(dtype)
+    return (assignment.gain * drawn).to(dtype)
 
 
 @contextmanager
@@ -275,27 +304,26 @@ def _naming(parameter: str) -> Iterator[None]:
 
 
 def _block(
-    initializer: Initializer, shape: tuple[int, ...], layout: Layout, random: torch.Generator
+    initializer: Initializer,
+    shape: tuple[int, ...],
+    arrangement: Arrangement,
+    random: torch.Generator,
 ) -> Tensor:
-    first, second, *kernel = shape[0] // layout.blocks, *shape[1:]
-    if not layout.transposed:
-        return initializer((first, second, *kernel), random, fans=layout.fans, dtype=torch.float64)
-    drawn = initializer((second, first, *kernel), random, fans=layout.fans, dtype=torch.float64)
+    first, second, *kernel = shape[0] // arrangement.blocks, *shape[1:]
+    if not arrangement.transposed:
+        return initializer(
+            (first, second, *kernel), random, fans=arrangement.fans, dtype=torch.float64
+        )
+    drawn = initializer(
+        (second, first, *kernel), random, fans=arrangement.fans, dtype=torch.float64
+    )
     return drawn.transpose(0, 1)
 
 
-def _clear_padding(model: nn.Module, name: str) -> None:
-    module = model.get_submodule(name.rpartition(".")[0])
-    if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.padding_idx is not None:
-        module.weight[module.padding_idx] = 0
-
-
-def _names(model: nn.Module) -> dict[str, list[str]]:
-    """All names of every parameter, by its first one."""
-    names: dict[int, list[str]] = {}
-    for name, param in model.named_parameters(remove_duplicate=False):
-        names.setdefault(id(param), []).append(name)
-    return {same[0]: same for same in names.values()}
+def _clear_padding(place: Place, drawn: Tensor) -> None:
+    layer = place.layer
+    if isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.padding_idx is not None:
+        drawn[layer.padding_idx] = 0
 
 
 def _insist_on_shapes(model: nn.Module) -> None:
@@ -306,9 +334,16 @@ def _insist_on_shapes(model: nn.Module) -> None:
             )
 
 
-def _insist_on_match(pattern: str, names: list[str]) -> None:
-    if any(fnmatchcase(name, pattern) for name in names):
+def _insist_on_match(pattern: str, places: Sequence[Place]) -> None:
+    matched = [p for p in places if any(fnmatchcase(name, pattern) for name in p.names)]
+    if any(not place.frozen for place in matched):
         return
+    if matched:
+        raise SettingError(
+            f"the pattern {pattern!r} matches frozen parameters alone, such as "
+            f"{matched[0].name!r}, which are not drawn; requires_grad_(True) thaws them"
+        )
+    names = [name for place in places for name in place.names]
     near = difflib.get_close_matches(pattern.replace("*", ""), names, n=3, cutoff=0.3)
     raise SettingError(
         f"the pattern {pattern!r} matches no parameter; "

@@ -54,8 +54,8 @@ def output_bias(
         The model.
 
     Raises:
-        SettingError: there is no such layer or bias, the targets do not fit it, link or smoothing is
-            not what is expected, or a class never occurs and smoothing is 0.
+        SettingError: there is no such layer or bias, it is frozen, the targets do not fit it, link or
+            smoothing is not what is expected, or a class never occurs and smoothing is 0.
 
     Source: Goodfellow, Bengio & Courville, "Deep Learning", 2016, section 8.4.
     """
@@ -66,6 +66,11 @@ def output_bias(
     name, module = output_layer(model, layer)
     bias = module.bias
     assert isinstance(bias, Tensor)
+    if not bias.requires_grad:
+        raise SettingError(
+            f"the bias of the output layer {name!r} is frozen (requires_grad is False); "
+            "requires_grad_(True) thaws it, and another layer is chosen by layer=..."
+        )
     marginal = _marginal(targets, len(bias), link or _link(targets, len(bias)), smoothing, name)
     if not bool(marginal.isfinite().all()):
         raise SettingError(
@@ -102,7 +107,8 @@ def open_gates(model: nn.Module, value: float = 1.0) -> nn.Module:
 
         c ← σ(b_f + ...) c + ...        σ(1) = 0.73 in place of σ(0) = 0.5
 
-    torch adds two bias vectors in each gate: the first gets the value, the second 0.
+    torch adds two bias vectors in each gate: the first gets the value, the second 0. Frozen ones
+    (requires_grad=False) are left alone.
 
     Args:
         model: changed in place.
@@ -112,7 +118,7 @@ def open_gates(model: nn.Module, value: float = 1.0) -> nn.Module:
         The model.
 
     Raises:
-        SettingError: the model has no LSTM with biases, or the value is not finite.
+        SettingError: the model has no LSTM with biases that are not frozen, or the value is not finite.
 
     Source: Jozefowicz, Zaremba & Sutskever, "An Empirical Exploration of Recurrent Network
         Architectures", ICML 2015, section 5; Gers, Schmidhuber & Cummins 2000.
@@ -124,11 +130,12 @@ def open_gates(model: nn.Module, value: float = 1.0) -> nn.Module:
         for module in model.modules()
         if isinstance(module, nn.LSTM | nn.LSTMCell)
         for name, param in module.named_parameters(recurse=False)
-        if name.startswith("bias_")
+        if name.startswith("bias_") and param.requires_grad
     ]
     if not biases:
         raise SettingError(
-            f"{type(model).__name__} has no LSTM or LSTMCell with biases; expected one"
+            f"{type(model).__name__} has no LSTM or LSTMCell with biases that are not frozen; "
+            "expected one"
         )
     with torch.no_grad():
         for name, param in biases:

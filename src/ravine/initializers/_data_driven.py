@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NoReturn, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from ravine.errors import SettingError
-from ravine.initializers._undisturbed import undisturbed
+from ravine.undisturbed import undisturbed
 
 _LOOK_UPS = (nn.Embedding, nn.EmbeddingBag)
 LAYERS = (nn.Linear, nn.Bilinear, _ConvNd, *_LOOK_UPS)
@@ -47,10 +47,18 @@ class Scaled:
 @final
 @dataclass(frozen=True)
 class Scaling:
-    """What scaling did: the layers in order of execution, and those left alone, with the reason."""
+    """What scaling did.
+
+    Attributes:
+        layers: those that were scaled, in order of execution.
+        left: those left alone, with the reason.
+        spread: how far the farthest of `layers` still is from what was aimed at: max r - 1, with r
+            the measure over the aim or its inverse, whichever is larger. 0: all are equal to it.
+    """
 
     layers: tuple[Scaled, ...]
     left: dict[str, str]
+    spread: float
 
     def __str__(self) -> str:
         lines = [
@@ -93,8 +101,9 @@ def scale_to_activations(
     trains). Its buffers, mode, gradients and torch's random state stay as they were.
 
     A layer is left alone, and named in the result, where its output measures 0 (it is dead), where
-    the spread of its biases alone keeps it from the target, and where its weight is computed (weight
-    normalization), shared with a layer before it, or never used by calling the layer (attention).
+    the spread of its biases alone keeps it from the target, and where its weight is frozen
+    (requires_grad=False), computed (weight normalization), shared with a layer before it, or never
+    used by calling the layer (attention).
 
     Args:
         model: changed in place.
@@ -120,13 +129,13 @@ def scale_to_activations(
         before = value = _measured(measure, name, output)
         factor = 1.0
         for _ in range(int(attempts)):
-            if value == 0 or abs(value / target - 1) <= tolerance:
+            if value == 0 or _apart(value, target) <= tolerance:
                 break
             factor *= target / value
             weight.copy_(original * factor)
             output = again()
             value = _measured(measure, name, output)
-        if abs(value / target - 1) <= tolerance:
+        if _apart(value, target) <= tolerance:
             rows[name] = Scaled(name, before, value, factor)
             return output
         weight.copy_(original)
@@ -142,7 +151,8 @@ def scale_to_activations(
         _watching(layers, scale),
     ):
         model(inputs)
-    return Scaling(tuple(rows.values()), left | _unused(layers, {*rows, *left}))
+    spread = max((_apart(row.after, target) for row in rows.values()), default=0.0)
+    return Scaling(tuple(rows.values()), left | _unused(layers, {*rows, *left}), spread)
 
 
 def scale_to_gradients(
@@ -161,14 +171,16 @@ def scale_to_gradients(
 
         W_l ← W_l · std(δ_l) / std(δ_{l-1})        for l = 2 ... L, all at once
 
-    repeated until std(δ_l) = std(δ_L) · (1 ± tolerance) for all l. W_l carries δ_l back to δ_{l-1},
-    so their ratio is in proportion to it. Only ratios are set: std(δ_L) is what cost and outputs make
+    repeated until std(δ_l) and std(δ_L) are within a factor 1 + tolerance for all l. W_l carries δ_l
+    back to δ_{l-1}, so their ratio is in proportion to it. Only ratios are set: std(δ_L) is what cost and outputs make
     it, and the first layer's weight stays. In a chain of layers with homogeneous activations (ReLU),
     linear in the outputs' gradient, one pass is enough; others take a few; one with batch
     normalization after each layer takes L.
 
     Two layers that are next to each other are taken to follow each other. Where they do not
-    (residual connections, whose gradients add up whatever the weights) it may not be possible.
+    (residual connections, whose gradients add up whatever the weights) it may not be possible. The
+    error then says how close the best pass came, and from which tolerance on it is enough;
+    `ravine.initializers.start("gradient_scaled")` takes the best pass as it is.
 
     Layers, mode, buffers, gradients and random state: as `scale_to_activations`, but embeddings,
     whose inputs have no gradient, are not counted. A layer that no gradient reaches is left alone.
@@ -181,7 +193,8 @@ def scale_to_gradients(
         tolerance: relative. attempts: passes at most.
 
     Returns:
-        What was measured at each layer's output, before and after, and the factor of its weight.
+        What was measured at each layer's output, before and after, the factor of its weight, and the
+        spread that remains.
 
     Raises:
         SettingError: a gradient is not finite, a setting is not positive, or the gradients are not
@@ -191,27 +204,76 @@ def scale_to_gradients(
         equation 14, measured rather than derived.
     """
     _insist_on_positive(tolerance=tolerance, attempts=attempts)
+    with _restoring(_layers(model)[0]):
+        scaling = nearest_to_equal(model, inputs, targets, cost, tolerance, int(attempts))
+        if not scaling.spread <= tolerance:
+            raise _unequal(scaling, int(attempts))
+    return scaling
+
+
+def nearest_to_equal(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    cost: Cost,
+    tolerance: float = 1e-3,
+    attempts: int = 50,
+) -> Scaling:
+    """As `scale_to_gradients`, but with the weights of the best pass whatever remains.
+
+    The best one has the least `spread`; of equal ones it is the first.
+
+    Raises:
+        SettingError: a gradient is not finite before the first pass; the weights are as they were.
+    """
     layers, left = _layers(model)
     for name in [name for name, layer in layers.items() if isinstance(layer, _LOOK_UPS)]:
         del layers[name]
         left[name] = "its inputs are indices, to which no gradient goes back"
-    first: dict[str, float] = {}
-    factors = dict.fromkeys(layers, 1.0)
     with _restoring(layers) as originals:
-        for attempt in range(int(attempts) + 1):
-            spreads = _gradient_spreads(model, layers, inputs, targets, cost)
-            live = {name: spread for name, spread in spreads.items() if spread > 0}
-            first = first or spreads
-            if _equal(live, tolerance):
+        first = spreads = _gradient_spreads(model, layers, inputs, targets, cost)
+        live = [name for name, spread in first.items() if spread > 0]
+        factors = dict.fromkeys(layers, 1.0)
+        best = _Pass(first, factors, _farthest(first, live))
+        for _ in range(attempts):
+            if best.spread <= tolerance or not all(spreads[name] > 0 for name in live):
                 break
-            if attempt == int(attempts):
-                _refuse_unequal(live, attempt)
-            for before, name in pairwise(live):
-                factors[name] *= live[name] / live[before]
+            ratios = {name: spreads[name] / spreads[before] for before, name in pairwise(live)}
+            factors = {name: factor * ratios.get(name, 1.0) for name, factor in factors.items()}
             _put(layers, {name: originals[name] * factors[name] for name in layers})
-    left |= {name: "no gradient reaches it" for name in spreads if name not in live}
-    rows = tuple(Scaled(name, first[name], live[name], factors[name]) for name in live)
-    return Scaling(rows, left | _unused(layers, {*spreads, *left}))
+            try:
+                found = _gradient_spreads(model, layers, inputs, targets, cost)
+            except SettingError:  # out of range: farther from equal than any pass before
+                break
+            spreads = dict.fromkeys(first, 0.0) | found
+            best = min(best, _Pass(spreads, factors, _farthest(spreads, live)), key=_spread_of)
+        _put(layers, {name: originals[name] * best.factors[name] for name in layers})
+    left |= {name: "no gradient reaches it" for name in first if name not in live}
+    rows = tuple(Scaled(n, first[n], best.spreads[n], best.factors[n]) for n in live)
+    return Scaling(rows, left | _unused(layers, {*first, *left}), best.spread)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What one pass measured, under which factors, and how far that is from equal."""
+
+    spreads: dict[str, float]
+    factors: dict[str, float]
+    spread: float
+
+
+def _spread_of(one: _Pass) -> float:
+    return one.spread
+
+
+def _farthest(spreads: dict[str, float], live: list[str]) -> float:
+    """How far the farthest layer is from the last one."""
+    return max((_apart(spreads[name], spreads[live[-1]]) for name in live), default=0.0)
+
+
+def _apart(value: float, aim: float) -> float:
+    """max(value / aim, aim / value) - 1: 0 for equal ones, infinite if one of them is 0."""
+    return math.inf if value == 0 or aim == 0 else max(value / aim, aim / value) - 1
 
 
 def _gradient_spreads(
@@ -237,12 +299,6 @@ def _gradient_spreads(
     }
 
 
-def _equal(spreads: dict[str, float], tolerance: float) -> bool:
-    """Whether all are as the last one."""
-    values = list(spreads.values())
-    return all(abs(value / values[-1] - 1) <= tolerance for value in values)
-
-
 def _layers(model: nn.Module) -> tuple[dict[str, nn.Module], dict[str, str]]:
     """The layers whose weights can be scaled, by name; those that cannot, with the reason."""
     layers: dict[str, nn.Module] = {}
@@ -253,6 +309,8 @@ def _layers(model: nn.Module) -> tuple[dict[str, nn.Module], dict[str, str]]:
             weight = module._parameters.get("weight")
             if weight is None:
                 left[name] = "its weight is computed from other parameters"
+            elif not weight.requires_grad:
+                left[name] = "its weight is frozen"
             elif id(weight) in owners:
                 left[name] = f"its weight is that of {owners[id(weight)]!r}"
             else:
@@ -322,14 +380,22 @@ def _unused(layers: dict[str, nn.Module], seen: set[str]) -> dict[str, str]:
     return {name: "the model does not call it" for name in layers if name not in seen}
 
 
-def _refuse_unequal(live: dict[str, float], attempts: int) -> NoReturn:
-    last = list(live.values())[-1]
-    name, spread = max(live.items(), key=lambda pair: abs(math.log(pair[1] / last)))
-    raise SettingError(
-        f"after {attempts} passes the gradient at layer {name!r} still has {spread / last:.4g} times "
-        "the standard deviation of that at the last layer; its weights do not set it alone "
-        "(residual connections?). Use scale_to_activations"
+def _unequal(scaling: Scaling, attempts: int) -> SettingError:
+    last = scaling.layers[-1].after
+    row = max(scaling.layers, key=lambda row: _apart(row.after, last))
+    return SettingError(
+        f"in the best of {attempts} passes the gradient at layer {row.layer!r} still has "
+        f"{row.after / last:.4g} times the standard deviation of that at the last layer; its weights do "
+        "not set it alone (residual connections?). To take the best pass as it is: "
+        f"tolerance={_rounded_up(scaling.spread)}, or --init gradient_scaled on the command line; "
+        "scale_to_activations (--init lsuv) sets each layer by itself"
     )
+
+
+def _rounded_up(number: float) -> str:
+    """Two digits that are not below the number."""
+    unit = 10.0 ** (math.floor(math.log10(number)) - 1)
+    return f"{math.ceil(number / unit + 1e-9) * unit:.2g}"
 
 
 def _insist_on_positive(**settings: float) -> None:

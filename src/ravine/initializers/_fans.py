@@ -45,7 +45,7 @@ class Fans:
 
 @final
 @dataclass(frozen=True)
-class Layout:
+class Arrangement:
     """How a parameter of a layer is to be drawn.
 
     Attributes:
@@ -110,18 +110,18 @@ def fans_of(module: nn.Module, parameter_name: str) -> Fans:
     Raises:
         SettingError: the layer or the parameter is none of these.
     """
-    layout = layout_of(module, parameter_name)
-    if layout is None:
+    arrangement = arrangement_of(module, parameter_name)
+    if arrangement is None:
         known = ", ".join(name for name, _ in module.named_parameters(recurse=False)) or "none"
         raise SettingError(
             f"no fans are known for {parameter_name!r} of {type(module).__name__} (its own "
             f"parameters: {known}); expected a weight or bias of Linear, Bilinear, Conv, "
             "ConvTranspose, Embedding, MultiheadAttention, RNN, LSTM or GRU"
         )
-    return layout.fans
+    return arrangement.fans
 
 
-def layout_of(module: nn.Module, name: str) -> Layout | None:
+def arrangement_of(module: nn.Module, name: str) -> Arrangement | None:
     """How a layer's parameter is drawn; None if the layer or the parameter is not known."""
     if getattr(module, name, None) is None:
         return None
@@ -134,40 +134,40 @@ def layout_of(module: nn.Module, name: str) -> Layout | None:
     if isinstance(module, _ConvNd):
         return _convolution(module)
     if isinstance(module, nn.Linear):
-        return Layout(Fans(module.in_features, module.out_features))
+        return Arrangement(Fans(module.in_features, module.out_features))
     if isinstance(module, nn.Bilinear):
         first, second, out = module.in1_features, module.in2_features, module.out_features
-        return Layout(Fans(first * second, 2 * out * first * second / (first + second)))
+        return Arrangement(Fans(first * second, 2 * out * first * second / (first + second)))
     if isinstance(module, nn.Embedding | nn.EmbeddingBag):
-        return Layout(Fans(1, module.embedding_dim))
+        return Arrangement(Fans(1, module.embedding_dim))
     return None
 
 
-def _convolution(layer: _ConvNd) -> Layout:
+def _convolution(layer: _ConvNd) -> Arrangement:
     kernel, stride = math.prod(layer.kernel_size), math.prod(layer.stride)
     fan_in = layer.in_channels // layer.groups * kernel
     fan_out = layer.out_channels // layer.groups * kernel
     if isinstance(layer, _ConvTransposeNd):
-        return Layout(Fans(fan_in / stride, fan_out), layer.groups, transposed=True)
-    return Layout(Fans(fan_in, fan_out / stride), layer.groups)
+        return Arrangement(Fans(fan_in / stride, fan_out), layer.groups, transposed=True)
+    return Arrangement(Fans(fan_in, fan_out / stride), layer.groups)
 
 
-def _attention(layer: nn.MultiheadAttention, name: str) -> Layout | None:
+def _attention(layer: nn.MultiheadAttention, name: str) -> Arrangement | None:
     width = layer.embed_dim
     if name in ("in_proj_weight", "in_proj_bias"):
-        return Layout(Fans(width, width), blocks=3)
+        return Arrangement(Fans(width, width), blocks=3)
     sources = {"q_proj_weight": width, "k_proj_weight": layer.kdim, "v_proj_weight": layer.vdim}
-    return Layout(Fans(sources[name], width)) if name in sources else None
+    return Arrangement(Fans(sources[name], width)) if name in sources else None
 
 
 _GATES = {nn.LSTM: 4, nn.LSTMCell: 4, nn.GRU: 3, nn.GRUCell: 3, nn.RNN: 1, nn.RNNCell: 1}
 
 
-def _recurrent(layer: nn.Module, name: str) -> Layout | None:
+def _recurrent(layer: nn.Module, name: str) -> Arrangement | None:
     """Gates are stacked: [gates · hidden, in]. The projection weight_hr [projected, hidden] is one."""
     if not name.startswith(("weight_", "bias_")):
         return None
     weight = getattr(layer, name.replace("bias", "weight"))
     gates = next(count for kind, count in _GATES.items() if isinstance(layer, kind))
     blocks = 1 if "_hr" in name else gates
-    return Layout(Fans(weight.shape[1], weight.shape[0] // blocks), blocks)
+    return Arrangement(Fans(weight.shape[1], weight.shape[0] // blocks), blocks)

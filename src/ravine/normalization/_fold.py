@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ravine.errors import SettingError
-from ravine.normalization._layers import batch_norms
+from ravine.normalization._layers import batch_norms, entering
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -124,7 +124,7 @@ def _take_in(model: nn.Module, before: str, name: str) -> None:
     assert isinstance(layer, Layer)
     assert isinstance(norm, BatchNorm)
     layer.weight, layer.bias = _folded(layer, norm)
-    layer.register_forward_pre_hook(_refuse_other_axes)
+    layer.register_forward_pre_hook(_refuse_other_axes, with_kwargs=True)
     for place, module in [*model.named_modules(remove_duplicate=False)]:
         if module is norm:
             model.set_submodule(place, nn.Identity())
@@ -145,13 +145,14 @@ def _folded(layer: Layer, norm: BatchNorm) -> tuple[nn.Parameter, nn.Parameter]:
     return nn.Parameter(back.detach().contiguous(), layer.weight.requires_grad), bias
 
 
-def _refuse_other_axes(layer: nn.Module, args: tuple[Any, ...]) -> None:
+def _refuse_other_axes(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """A weight has as many axes as the batches that its batch norm took; see `fold`."""
     assert isinstance(layer.weight, Tensor)
-    if args[0].ndim != layer.weight.ndim:
+    H = entering(args, kwargs)
+    if H.ndim != layer.weight.ndim:
         raise SettingError(
             f"a {type(layer).__name__} with a batch norm folded into it got inputs "
-            f"{list(args[0].shape)}, and takes {layer.weight.ndim} axes: batches [examples, "
+            f"{list(H.shape)}, and takes {layer.weight.ndim} axes: batches [examples, "
             "channels, ...]; evaluate the model that was not folded."
         )
 

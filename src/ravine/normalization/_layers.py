@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from ravine.normalization._forms import has_variance
+from ravine.undisturbed import undisturbed
 
 See = Callable[[str, BatchNorm, Tensor], None]
 """(name, layer, what comes in), called before a batch norm computes."""
@@ -31,22 +32,19 @@ def watched(model: nn.Module, see: See) -> Iterator[None]:
 
     One value per channel has no training form: there the layer takes the evaluation form.
     """
-    modes = [(module, module.training) for module in model.modules()]
     handles = []
     for name, layer in batch_norms(model).items():
         form = _MinibatchForm(name, layer, see)
-        handles.append(layer.register_forward_pre_hook(form.enter))
-        handles.append(layer.register_forward_hook(form.leave, always_call=True))
+        handles.append(layer.register_forward_pre_hook(form.enter, with_kwargs=True))
+        handles.append(layer.register_forward_hook(form.leave, with_kwargs=True, always_call=True))
     try:
         # Compiled modules do not look at new hooks: they run as written meanwhile.
-        with torch.no_grad(), _random_kept(model), torch.compiler.set_stance("force_eager"):
+        with undisturbed(model), torch.no_grad(), torch.compiler.set_stance("force_eager"):
             model.eval()
             yield
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in modes:
-            module.training = mode
 
 
 class _MinibatchForm:
@@ -57,21 +55,24 @@ class _MinibatchForm:
         self._see = see
         self._kept = layer.running_mean, layer.running_var
 
-    def enter(self, layer: nn.Module, args: tuple[Any, ...]) -> None:
+    def enter(self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Before the layer computes."""
         assert isinstance(layer, BatchNorm)
-        H = args[0]
+        H = entering(args, kwargs)
         self._see(self._name, layer, H)
         if has_variance(H):
             layer.running_mean, layer.running_var = None, None
 
-    def leave(self, layer: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def leave(
+        self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+    ) -> None:
         """After it, or after it failed."""
         assert isinstance(layer, BatchNorm)
         layer.running_mean, layer.running_var = self._kept
 
 
-def _random_kept(model: nn.Module) -> AbstractContextManager[None]:
-    """For models that draw numbers in evaluation, too."""
-    devices = {p.device for p in (*model.parameters(), *model.buffers()) if p.is_cuda}
-    return torch.random.fork_rng(list(devices))
+def entering(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    """What comes into a layer of one input, given by place or by name."""
+    H = args[0] if args else kwargs["input"]
+    assert isinstance(H, Tensor)
+    return H

@@ -19,7 +19,7 @@ from ravine.optim._checks import check_number, check_options
 from ravine.optim._ranges import FINITE, ranges_of
 from ravine.rules import REGISTRY, Rule
 
-Schedule = Callable[[int], float]
+Values = Callable[[int], float]
 """Step, from 0 on -> value of a hyperparameter: one of `ravine.schedules`, or any function."""
 
 BESIDE = ("params", "param_names", "rule", "maximize", "initial_lr", "name")
@@ -63,18 +63,19 @@ class Optimizer(RuleOptimizer):
         self,
         params: ParamsT,
         rule: Rule | str = "adamw",
-        lr: float | Tensor | Schedule | None = None,
+        lr: float | Tensor | Values | None = None,
         *,
         engine: str = "auto",
         rounding: str = "nearest",
         maximize: bool = False,
-        **options: float | Tensor | Schedule,
+        **options: float | Tensor | Values,
     ) -> None:
         self._rules = _Rules()
         self._default = {"rule": self._rules.name(as_rule(rule)), **options}
         if lr is not None:
             self._default["lr"] = lr
-        self._schedules: list[dict[str, Schedule]] = []
+        self._schedules: list[dict[str, Values]] = []
+        self._written: list[dict[str, float]] = []  # what schedules wrote to the groups last
         super().__init__(params, {"maximize": maximize}, engine=engine, rounding=rounding)
 
     def add_param_group(self, param_group: Group) -> None:
@@ -89,8 +90,9 @@ class Optimizer(RuleOptimizer):
         check_options(group, rule, BESIDE)
         group = {**rule.defaults, **group, "rule": known.name(rule)}
         schedules = {name: group[name] for name in rule.defaults if callable(group[name])}
+        written = _evaluated(schedules, 0, rule)
         if schedules:
-            group |= {**_evaluated(schedules, 0, rule), "steps_taken": 0}
+            group |= {**written, "steps_taken": 0}
         before, self._rules = self._rules, known
         try:
             super().add_param_group(group)
@@ -98,6 +100,7 @@ class Optimizer(RuleOptimizer):
             self._rules = before
             raise
         self._schedules.append(schedules)
+        self._written.append(written)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take options and states from a checkpoint of this class, as `RuleOptimizer` does.
@@ -120,31 +123,33 @@ class Optimizer(RuleOptimizer):
         for group, schedules in zip(self.param_groups, self._schedules, strict=True):
             if schedules:
                 group.setdefault("steps_taken", 0)
+        pairs_of = zip(self.param_groups, self._schedules, strict=True)
+        self._written = [{name: group[name] for name in of_group} for group, of_group in pairs_of]
 
     def _rule(self, group: Group) -> Rule:
         return self._rules.find(group["rule"])
 
     def _step(self) -> None:
-        scheduled = [
-            (group, schedules)
-            for group, schedules in zip(self.param_groups, self._schedules, strict=True)
-            if schedules
+        groups = list(zip(self.param_groups, self._schedules, self._written, strict=True))
+        for index, (group, _, written) in enumerate(groups):
+            _insist_on_untouched(index, group, written)
+        self._written = [
+            _evaluated(schedules, group["steps_taken"], self._rule(group)) if schedules else {}
+            for group, schedules, _ in groups
         ]
-        values = [
-            _evaluated(schedules, group["steps_taken"], self._rule(group))
-            for group, schedules in scheduled
-        ]
-        for (group, _), of_group in zip(scheduled, values, strict=True):
-            group.update(of_group)
+        for (group, _, _), values in zip(groups, self._written, strict=True):
+            group.update(values)
         super()._step()
-        for group, _ in scheduled:
-            group["steps_taken"] += 1
+        for group, schedules, _ in groups:
+            if schedules:
+                group["steps_taken"] += 1
 
     def __getstate__(self) -> dict[str, Any]:
         own = {
             "_rules": self._rules,
             "_default": self._default,
             "_schedules": self._schedules,
+            "_written": self._written,
         }
         return {**super().__getstate__(), **own}
 
@@ -217,7 +222,18 @@ def _named(name: str) -> Rule:
     return rules.get(name)
 
 
-def _evaluated(schedules: Mapping[str, Schedule], step: int, rule: Rule) -> dict[str, float]:
+def _insist_on_untouched(index: int, group: Group, written: Mapping[str, float]) -> None:
+    """Raise SettingError if somebody else has set what a schedule sets: it would have no effect."""
+    for name, value in written.items():
+        if group[name] != value:
+            raise SettingError(
+                f"param_groups[{index}][{name!r}] was set to {group[name]}, but {name} is a schedule "
+                f"of this optimizer: pass a number for {name} to set it from outside, as torch's "
+                "schedulers do."
+            )
+
+
+def _evaluated(schedules: Mapping[str, Values], step: int, rule: Rule) -> dict[str, float]:
     """The hyperparameters of a step, by name.
 
     Raises:

@@ -2,9 +2,9 @@
 
 from ravine.recipes.building import build_model
 from ravine.recipes.check import check
-from ravine.recipes.examples import Examples, Split
+from ravine.recipes.examples import Examples, Split, Stream
 from ravine.recipes.loading import BUILT_IN, find
-from ravine.recipes.recipe import Measure, Problem, Recipe, load
+from ravine.recipes.recipe import Measure, Problem, Recipe, insist_on_order, load
 
 __all__ = [
     "BUILT_IN",
@@ -13,8 +13,10 @@ __all__ = [
     "Problem",
     "Recipe",
     "Split",
+    "Stream",
     "build_model",
     "check",
     "find",
+    "insist_on_order",
     "load",
 ]

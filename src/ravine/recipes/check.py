@@ -43,9 +43,21 @@ def check(problem: Problem) -> None:
 
 
 def _try_a_step(problem: Problem, model: nn.Module, seed: int) -> None:
-    """The gradient of the first training minibatch, in training mode."""
+    """The gradient of a minibatch of each size that comes, in training mode."""
     model.train()
-    split = problem.train.first(problem.batch_size)
+    for size in _sizes(problem):
+        _try_a_minibatch(problem, model, seed, problem.train.first(size))
+
+
+def _sizes(problem: Problem) -> list[int]:
+    """How many examples minibatches have: the usual number, and that of a last, smaller one."""
+    examples = problem.train.count
+    rest = 0 if examples is None else examples % problem.batch_size
+    kept = rest > 0 and problem.recipe.last_batch == "keep"
+    return [problem.batch_size, *([rest] if kept else [])]
+
+
+def _try_a_minibatch(problem: Problem, model: nn.Module, seed: int, split: Split) -> None:
     where = f"on training examples 1 to {len(split)} under seed {seed}"
     output = _output(model, "training", split.inputs)
     cost = _measured(problem.recipe.cost, "cost", output, split.targets, where)

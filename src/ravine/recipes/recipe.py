@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from ravine.recipes.examples import Examples, Split
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 """(output, target) -> 0-D mean over the examples."""
+
+SAMPLE = 4096
+"""Examples that starts look at, and that batch-norm statistics are taken from."""
 
 COUNTS = {"epochs": 1, "steps": 1, "batch_size": 1, "workers": 0, "patience": 1}
 """Whole numbers of a recipe, or None, and where they start."""
@@ -38,7 +41,8 @@ class Recipe:
         maximize: whether a larger metric is better.
         batch_size: examples in a minibatch; None for the full batch.
         last_batch: "drop" or "keep" a last, smaller minibatch of an epoch.
-        batches: the order in which examples are seen, one of `ravine.batches`.
+        batches: the order in which examples are seen, one of `ravine.batches`. None: shuffled anew
+            every epoch, or, for a stream, as they come.
         epochs, steps: training length, exactly one of them.
         workers: processes that read a Dataset's examples while training, for data larger than
             memory; 0 reads them in this process. None: held in memory.
@@ -60,7 +64,7 @@ class Recipe:
     steps: int | None = None
     target: float | None = None
     last_batch: Last = "drop"
-    batches: Order = field(default_factory=shuffled)
+    batches: Order | None = None
     workers: int | None = None
     patience: int | None = None
 
@@ -131,11 +135,16 @@ class Recipe:
                 f"recipe {self.name!r} has last_batch={self.last_batch!r}; "
                 "expected 'drop' or 'keep'"
             )
-        if not isinstance(self.batches, Order):
+        if self.batches is not None and not isinstance(self.batches, Order):
             raise SettingError(
                 f"recipe {self.name!r} has batches={self.batches!r}; expected an order of examples, "
                 "e.g. batches=ravine.batches.shuffled_once()"
             )
+
+    @property
+    def order(self) -> Order:
+        """The order in which examples are seen."""
+        return self.batches or shuffled()
 
     @property
     def measure(self) -> Measure:
@@ -175,6 +184,13 @@ class Problem:
         """All training examples; of those that are read while training, the first minibatch."""
         return self.train if isinstance(self.train, Split) else self.train.first(self.batch_size)
 
+    @property
+    def sample(self) -> Split:
+        """Up to `SAMPLE` of the training examples at hand, evenly spaced, as data are often sorted."""
+        known = self.at_hand
+        every = -(-len(known) // SAMPLE)
+        return Split(known.inputs[::every], known.targets[::every])
+
 
 def load(recipe: Recipe, steps: int | None = None, epochs: int | None = None) -> Problem:
     """Load a recipe's data and settle its training length.
@@ -196,7 +212,7 @@ def load(recipe: Recipe, steps: int | None = None, epochs: int | None = None) ->
     if steps is None and epochs is None:
         steps, epochs = recipe.steps, recipe.epochs
     batch_size = _batch_size(recipe, train.count)
-    return Problem(
+    problem = Problem(
         recipe=recipe,
         train=train,
         validation=load_split(recipe.validation, "validation"),
@@ -204,6 +220,26 @@ def load(recipe: Recipe, steps: int | None = None, epochs: int | None = None) ->
         batch_size=batch_size,
         steps=steps or (epochs or 0) * _steps_per_epoch(recipe, train.count, batch_size),
     )
+    if recipe.batches is not None:
+        insist_on_order(problem, recipe.batches)
+    return problem
+
+
+def insist_on_order(problem: Problem, order: Order) -> None:
+    """Raise SettingError unless the training examples can be seen in this order, to the last step."""
+    examples = problem.train.count
+    if examples is None:
+        raise SettingError(
+            f"the order of examples {order.name!r} came for a stream, which has its own; "
+            "expected none, or a Dataset with items by index"
+        )
+    order.epoch(0, 0, examples)
+    per = per_epoch(examples, problem.batch_size, problem.recipe.last_batch)
+    if order.epochs is not None and order.epochs * per < problem.steps:
+        raise SettingError(
+            f"the order of examples {order.name!r} ends after {order.epochs * per} gradient steps, "
+            f"and the training has {problem.steps}; expected more data or fewer steps: --steps"
+        )
 
 
 def _batch_size(recipe: Recipe, examples: int | None) -> int:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 from ravine.comparison.records import Arm, Verdict
 from ravine.report import words
-from ravine.report.arms import lost, mark, metric_of, named, noun
+from ravine.report.arms import NAMES, lost, mark, metric_of, named, noun
+
+USUAL = {"init": ("as_built",), "schedule": ("constant",), "batches": ("shuffled", "streamed")}
+"""What goes without saying."""
 
 LEADS = 0.7
 """P(best) from which one of several possible winners is called the probable one."""
@@ -16,7 +19,22 @@ MOST = {"optimizer": 6, "candidate": 3}
 
 
 def answer(verdict: Verdict) -> str:
-    """Say which optimizer to use; none of those of which every final run diverged."""
+    """Say which optimizer to use, and what else that takes; none of those that always diverged."""
+    return f"{_choice(verdict)}{_common(verdict)}"
+
+
+def _common(verdict: Verdict) -> str:
+    """What all arms had in common and a reader would not take for granted."""
+    parts = verdict.arms[0].parts
+    said = [
+        f"{NAMES[kind]} {parts[kind]}"
+        for kind, usual in USUAL.items()
+        if parts[kind] not in usual and all(a.parts[kind] == parts[kind] for a in verdict.arms)
+    ]
+    return f" All of them with {words.listing(said)}." if said else ""
+
+
+def _choice(verdict: Verdict) -> str:
     best = [arm for arm in verdict.arms if arm.name in verdict.best]
     trained = [arm for arm in best if not lost(verdict, arm)]
     if not trained:

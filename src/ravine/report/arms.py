@@ -13,6 +13,15 @@ ONLY_NEAR = 0.25
 """A band of good learning rates narrower than this many decades is a single rate."""
 
 
+NAMES = {
+    "optimizer": "optimizer",
+    "init": "start",
+    "schedule": "schedule",
+    "batches": "order of examples",
+}
+"""Dimension -> its name in print."""
+
+
 def keys(study: Study) -> dict[str, Key]:
     """One key per arm, best first; slots go by the order asked for, whatever came out."""
     order = {name: slot for slot, name in enumerate(study.settings.arms)}

@@ -5,17 +5,9 @@ from __future__ import annotations
 from ravine.comparison.records import Effect, Study
 from ravine.comparison.statistics import STOP_LEVEL
 from ravine.report import words
-from ravine.report.arms import metric_of
+from ravine.report.arms import NAMES, metric_of
 from ravine.report.records import Caption, EffectRow, Effects
 from ravine.report.words import Metric
-
-NAMES = {
-    "optimizer": "optimizer",
-    "init": "start",
-    "schedule": "schedule",
-    "batches": "order of examples",
-}
-"""Dimension -> its name in print."""
 
 
 def effects(study: Study) -> Effects | None:

@@ -56,9 +56,14 @@ def named(text: str, steps: int) -> Schedule:
 
     Raises:
         UnknownNameError: there is none of that name.
-        SettingError: fewer steps than the schedule needs.
+        SettingError: the name or a part of it is empty; fewer steps than the schedule needs.
     """
     steps = steps_of("steps", steps)
+    if "" in text.split("+"):
+        raise SettingError(
+            f"--schedule {text!r} has an empty part; expected the name of a schedule, or one behind "
+            "warmup+, e.g. warmup+cosine"
+        )
     name = text.removeprefix(WARMED)
     if name not in NAMES:
         raise UnknownNameError.of("schedule", name, NAMES, "ravine schedules")

@@ -19,8 +19,12 @@ WINDOW = 7
 """Losses under the running median: three neighbours may be spikes."""
 PERSISTENT = 4
 """Losses in a row that are too high before it is called divergence: one more than may be spikes."""
+FEWEST = 30
+"""Steps of a test at least: the running median has to leave the fall standing. On a quadratic and the
+default range all of 81 tests found a stable rate and the divergence with 24 to 100 steps, 72 of them
+with 22, one with 18 and none with 10 to 16, where 7 losses span as much as 4 decades."""
 LEAST = 10
-"""Losses below which nothing is said."""
+"""Losses before the divergence below which nothing is said."""
 MEMORY = 0.7
 """Decay of the moving average: about 3 losses to either side, a quarter of a decade at the default."""
 CLEAR = 4.0
@@ -74,7 +78,7 @@ def range_test(
         step: takes one training step at a learning rate and returns its loss, a number or a tensor
             of one.
         lowest, highest: the first rate and the last; evenly spaced between them on a log scale.
-        steps: how many, >= 10.
+        steps: how many, >= 30.
 
     Raises:
         SettingError: an argument out of range.
@@ -82,7 +86,11 @@ def range_test(
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, section 3.3.
     """
     lowest, highest = positive("lowest", lowest), positive("highest", highest)
-    steps = steps_of("steps", steps, least=LEAST)
+    steps = steps_of(
+        f"a running median spans {WINDOW} losses and would hide the fall of so few: steps",
+        steps,
+        FEWEST,
+    )
     if lowest >= highest:
         raise SettingError(f"lowest={lowest:g} must be below highest={highest:g}.")
     rates = np.geomspace(lowest, highest, steps).tolist()
@@ -91,7 +99,7 @@ def range_test(
         losses.append(float(step(rate)))
         if len(losses) >= LEAST and _divergence(_medians(np.array(losses))) is not None:
             break
-    return suggest(rates[: len(losses)], losses)
+    return _suggested(np.array(rates[: len(losses)]), np.array(losses))
 
 
 def suggest(rates: Sequence[float], losses: Sequence[float]) -> Suggestion:
@@ -106,13 +114,18 @@ def suggest(rates: Sequence[float], losses: Sequence[float]) -> Suggestion:
 
     Args:
         rates: learning rates, > 0 and rising.
-        losses: the loss at each; may be infinite or NaN.
+        losses: the loss at each; may be infinite or NaN, as where the training was ended by then.
 
     Raises:
-        SettingError: they are not as many, or fewer than 10, or the rates do not rise.
+        SettingError: they are not as many, or fewer than 30, or the rates do not rise.
     """
     x, y = np.array(rates, dtype=float), np.array(losses, dtype=float)
     _check(x, y)
+    return _suggested(x, y)
+
+
+def _suggested(x: Curve, y: Curve) -> Suggestion:
+    """As `suggest`, of a test that may have ended early."""
     medians = _medians(y)
     end = _divergence(medians)
     diverged_at = None if end is None else float(x[end])
@@ -140,10 +153,11 @@ def suggest(rates: Sequence[float], losses: Sequence[float]) -> Suggestion:
 
 
 def _check(rates: Curve, losses: Curve) -> None:
-    if rates.ndim != 1 or rates.shape != losses.shape or len(rates) < LEAST:
+    if rates.ndim != 1 or rates.shape != losses.shape or len(rates) < FEWEST:
         raise SettingError(
             f"rates of shape {list(rates.shape)} and losses of shape {list(losses.shape)} came; "
-            f"expected one list of each, of the same length, {LEAST} or more."
+            f"expected one list of each, of the same length, {FEWEST} or more: the running median "
+            f"spans {WINDOW}, and would hide the fall of fewer."
         )
     if not (np.isfinite(rates).all() and rates[0] > 0 and (np.diff(rates) > 0).all()):
         raise SettingError("the rates must be finite numbers > 0 that rise from one to the next.")

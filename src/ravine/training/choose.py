@@ -133,8 +133,8 @@ def _fewest_threads(lane: Lane, trials: Sequence[Trial]) -> tuple[float, int]:
 def _seconds(lane: Lane, trials: Sequence[Trial]) -> float:
     """Seconds per member and step, from about 0.2 s of steps."""
     rough = lane.seconds_per_step(trials, 1)
-    steps = int(0.1 / (rough * len(trials)))
-    return rough if steps < 2 else lane.seconds_per_step(trials, min(steps, 20))
+    steps = min(int(0.1 / (rough * len(trials))), 20, lane.problem.steps)
+    return rough if steps < 2 else lane.seconds_per_step(trials, steps)
 
 
 def check_lane(asked: str) -> None:
@@ -175,16 +175,17 @@ def why_not_population(
     too_large = _too_large(problem, capacity)
     if too_large:
         return too_large
-    small = replace(problem, steps=3, validation=problem.validation.first(problem.batch_size))
+    steps = min(3, problem.steps)
+    small = replace(problem, steps=steps, validation=problem.validation.first(problem.batch_size))
     members = [Member.new(replace(trial, seed=seed)) for seed, trial in enumerate(trials)]
     lane = PopulationLane(small, procedures, max(2, len(members)), compiled=False)
     (ordered,) = lane.chunks(members)
     try:
-        together = lane.train(ordered, 3, _ignore)
+        together = lane.train(ordered, steps, _ignore)
     except Exception as error:
         return f"it cannot be vmapped ({_first_line(error)})"
     serial = SerialLane(small, procedures)
-    alone = [serial.train([member], 3, _ignore)[0] for member in ordered]
+    alone = [serial.train([member], steps, _ignore)[0] for member in ordered]
     pairs = zip(together, alone, strict=True)
     if not all(_agree(a, b) for a, b in pairs):
         return "it trains differently when vmapped (state or noise that is not a buffer?)"
@@ -194,8 +195,9 @@ def why_not_population(
 def _too_large(problem: Problem, capacity: int) -> str | None:
     """Whether the weights, gradients, states and temporaries of all members take too much memory."""
     one = sum(p.numel() * p.element_size() for p in build_model(problem, seed=0).parameters())
+    batch = problem.train.first(problem.batch_size).inputs
     needed, there = (
-        capacity * one * COPIES,
+        capacity * (one * COPIES + batch.numel() * batch.element_size()),
         os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     )
     if needed < there / 2:

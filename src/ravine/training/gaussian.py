@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ravine.seeds import derive
-from ravine.training.noise import _MASK32, _hash32
+from ravine.training.noise import MASK32, hash32
 
 
 def keyed_normal(size: int, key: Tensor, dtype: torch.dtype) -> Tensor:
@@ -35,5 +35,5 @@ def keyed_normal(size: int, key: Tensor, dtype: torch.dtype) -> Tensor:
 def _uniform(elements: Tensor, key: Tensor, dtype: torch.dtype) -> Tensor:
     """Hashed twice, so that all of the key counts: of the 32 bits of one hash two steps of a long
     training would have a stretch of noise in common, a few elements further on."""
-    hashed = _hash32(_hash32(elements + (key & _MASK32)) + ((key >> 32) & _MASK32))
-    return (hashed.to(dtype) + 0.5) / (_MASK32 + 1)
+    hashed = hash32(hash32(elements + (key & MASK32)) + ((key >> 32) & MASK32))
+    return (hashed.to(dtype) + 0.5) / (MASK32 + 1)

@@ -113,7 +113,8 @@ class Lane(ABC):
 
     @abstractmethod
     def seconds_per_step(self, trials: Sequence[Trial], steps: int) -> float:
-        """Seconds of one gradient step of one member, over `steps` steps after as many to warm up."""
+        """Seconds of one gradient step of one member, over the first `steps` steps of new runs, after as
+        many to warm up."""
 
     @abstractmethod
     def test(self, members: Sequence[Member]) -> list[float]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ravine.seeds import derive
 
 KEY = "noise_key"
-_MASK32 = 0xFFFFFFFF
+MASK32 = 0xFFFFFFFF
 
 
 class KeyedDropout(nn.Module):
@@ -35,7 +35,7 @@ class KeyedDropout(nn.Module):
         elements = torch.arange(x.numel(), device=x.device).view(x.shape)
         key = self.noise_key + derive("call", self.calls)  # a layer used twice draws twice
         self.calls += 1
-        uniform = _hash32(elements + key).to(torch.float32) / (_MASK32 + 1)
+        uniform = hash32(elements + key).to(torch.float32) / (MASK32 + 1)
         scale = 0.0 if self.p == 1 else 1 / (1 - self.p)
         return torch.where(uniform < self.p, torch.zeros_like(x), x * scale)
 
@@ -47,14 +47,14 @@ def restart(model: nn.Module) -> None:
             module.calls = 0
 
 
-def _hash32(x: Tensor) -> Tensor:
+def hash32(x: Tensor) -> Tensor:
     """An avalanche hash of the low 32 bits, int64 in and out in [0, 2³²).
 
     Source: Wellons 2018, "Prospecting for Hash Functions" (lowbias32, bias 0.17).
     """
-    x = x & _MASK32
-    x = ((x ^ (x >> 16)) * 0x7FEB352D) & _MASK32
-    x = ((x ^ (x >> 15)) * 0x846CA68B) & _MASK32
+    x = x & MASK32
+    x = ((x ^ (x >> 16)) * 0x7FEB352D) & MASK32
+    x = ((x ^ (x >> 15)) * 0x846CA68B) & MASK32
     return x ^ (x >> 16)
 
 

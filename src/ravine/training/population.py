@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from ravine.training.lane import Lane, Member, Tensors, Tick, mean_over, segment
 from ravine.training.noise import keyed, keys, restart
 from ravine.training.procedure import Procedure, feed_of
 from ravine.training.records import Point, Trial
+from ravine.training.refreshing import needs_refreshing, refresh_from
 from ravine.training.start import starting_model
 
 Gradients = Callable[[Tensor, Tensors, Tensor, Tensor], tuple[Tensor, Tensor, Tensors]]
@@ -64,9 +66,15 @@ class PopulationLane(Lane):
         ordered = sorted(members, key=self._place)
         return [ordered[i : i + self.capacity] for i in range(0, len(ordered), self.capacity)]
 
-    def _place(self, member: Member) -> tuple[str, str]:
+    def _place(self, member: Member) -> tuple[str, int, str]:
         procedure = self.procedure(member.run.trial)
-        return procedure.rule.name, procedure.name
+        return procedure.rule.name, self.rule_number(procedure), procedure.name
+
+    def rule_number(self, procedure: Procedure) -> int:
+        """Which of the lane's rules a procedure has. Rules are told apart by identity: a chain is
+        named like the rule in it."""
+        rules = [other.rule for other in self.procedures.values()]
+        return next(i for i, rule in enumerate(rules) if rule is procedure.rule)
 
     def train(
         self, members: Sequence[Member], until: int, tick: Tick, pause: float = math.inf
@@ -111,15 +119,19 @@ class PopulationLane(Lane):
 
     def learned(self, member: Member) -> Tensors:
         """What a member's module holds; see `Lane.learned`."""
-        return self._populate([member]).learned(0)
+        return _Population(self, [member]).learned(0)
 
     def seconds_per_step(self, trials: Sequence[Trial], steps: int) -> float:
         """Seconds of one gradient step of one member; see `Lane.seconds_per_step`."""
+        self._timed(trials, steps)  # to warm up
+        return self._timed(trials, steps) / (steps * len(trials))
+
+    def _timed(self, trials: Sequence[Trial], steps: int) -> float:
+        """Seconds of the first steps of new runs."""
         with closing(self._populate([Member.new(trial) for trial in trials])) as population:
-            population.run(steps)
             start = time.perf_counter()
-            population.run(2 * steps)
-            return (time.perf_counter() - start) / (steps * len(trials))
+            population.run(steps)
+            return time.perf_counter() - start
 
     def gradients(
         self, points: Tensor, buffers: Tensors, inputs: Tensor, targets: Tensor
@@ -222,14 +234,19 @@ class _Population:
         self._trials = [member.run.trial for member in members]
         self._seeds = [trial.seed for trial in self._trials]
         self._feed = feed_of(lane.problem, [(t.seed, lane.procedure(t)) for t in self._trials])
-        snapshots = [member.start_or_resume() for member in members]
-        rows = [s or self._start(i) for i, s in enumerate(snapshots)]
+        distinct = {
+            id(member): member for member in members
+        }  # a spare is the member that it copies
+        begun = {
+            key: m.start_or_resume() or self._start(m.run.trial) for key, m in distinct.items()
+        }
+        rows = [begun[id(member)] for member in members]
         here = _stacked(rows)
         self._points, self._buffers = here.weights, here.buffers
         self._best = _stacked([row["best"] for row in rows]) if "best" in rows[0] else None
         self._engines = [
             (rows_of, self._engine(rows_of, rows))
-            for rows_of in _rows([lane.procedure(trial).rule.name for trial in self._trials])
+            for rows_of in _rows([lane.rule_number(lane.procedure(t)) for t in self._trials])
         ]
         runs = [(engine, self._runs(rows)) for rows, engine in self._engines]
         self._scheduled = [(e, of) for e, of in runs if any(p.schedules for _, p in of)]
@@ -239,11 +256,8 @@ class _Population:
         """End what reads the data."""
         self._feed.close()
 
-    def _start(self, member: int) -> dict[str, Any]:
-        inputs, targets = (part[member] for part in self._feed.at(0))
-        trial = self._trials[member]
-        procedure = self._lane.procedure(trial)
-        model = starting_model(self._problem, procedure, trial.seed, inputs, targets)
+    def _start(self, trial: Trial) -> dict[str, Any]:
+        model = starting_model(self._problem, self._lane.procedure(trial), trial.seed)
         weights = self._lane.layout.flatten(dict(model.named_parameters())).detach()
         return {"weights": weights, "buffers": constants(model), "state": None}
 
@@ -348,9 +362,25 @@ class _Population:
         return {**self._lane.layout.unflatten(row["weights"]), **row["buffers"]}
 
     def _output(self) -> _Kept:
-        """The weights to evaluate, and the buffers."""
+        """The weights to evaluate, and the buffers that belong to them."""
         weights = torch.cat([engine.output() for _, engine in self._engines])
-        return _Kept(weights, dict(self._buffers))
+        buffers = dict(self._buffers)
+        for member, trial in enumerate(self._trials):
+            if needs_refreshing(self._lane.procedure(trial).rule, self._lane.model):
+                self._refresh(weights[member], buffers, member)
+        return _Kept(weights, buffers)
+
+    def _refresh(self, weights: Tensor, buffers: Tensors, member: int) -> None:
+        """Give one member the batch-norm statistics of these weights; the tensors are replaced."""
+        model, layout = deepcopy(self._lane.model), self._lane.layout
+        values = {**layout.unflatten(weights), **{n: b[member] for n, b in buffers.items()}}
+        with torch.no_grad():
+            for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+                tensor.copy_(values[name])
+        refresh_from(self._problem, model)
+        for name, buffer in constants(model).items():
+            buffers[name] = buffers[name].clone()
+            buffers[name][member] = buffer
 
     def snapshot(self, member: int) -> dict[str, Any]:
         """Where one member stands, to continue from."""
@@ -363,7 +393,7 @@ class _Population:
         }
 
 
-def _rows(names: Sequence[str]) -> list[slice]:
-    """The rows of each run of equal names."""
+def _rows(names: Sequence[int]) -> list[slice]:
+    """The rows of each run of equal numbers."""
     starts = [i for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
     return [slice(*ends) for ends in zip(starts, [*starts[1:], len(names)], strict=True)]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ravine.batches import Feed, Order
+from ravine.errors import UnknownOptionError
 from ravine.initializers import Start, start
 from ravine.recipes import Problem
 from ravine.rules import Rule
@@ -33,6 +34,16 @@ class Procedure:
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     order: Order | None = None
 
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.schedules if name not in self.rule.defaults]
+        if unknown:
+            raise UnknownOptionError.of(
+                f"hyperparameter of {self.rule.title} to schedule",
+                unknown[0],
+                self.rule.defaults,
+                "ravine optimizers --json",
+            )
+
     @classmethod
     def of(cls, rule: Rule) -> Procedure:
         """The plain procedure of a rule: constant rates, everything else as usual."""
@@ -54,6 +65,6 @@ class Procedure:
 def feed_of(problem: Problem, runs: Sequence[tuple[int, Procedure]]) -> Feed:
     """The minibatches of several runs side by side, each known by its seed and its procedure."""
     recipe = problem.recipe
-    orders = [procedure.order or recipe.batches for _, procedure in runs]
+    orders = [procedure.order or recipe.order for _, procedure in runs]
     seeds = [seed for seed, _ in runs]
     return problem.train.feed(seeds, orders, problem.batch_size, recipe.last_batch)

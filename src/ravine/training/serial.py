@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from ravine.engines import eager
@@ -23,6 +23,7 @@ from ravine.training.noise import keyed, keys, restart
 from ravine.training.observer import Observe, Observer
 from ravine.training.procedure import Procedure, feed_of
 from ravine.training.records import Point, Trial
+from ravine.training.refreshing import needs_refreshing, refresh_from
 from ravine.training.start import starting_model
 from ravine.transforms import at_probe
 
@@ -87,17 +88,20 @@ class SerialLane(Lane):
 
     def seconds_per_step(self, trials: Sequence[Trial], steps: int) -> float:
         """Seconds of one gradient step of one member; see `Lane.seconds_per_step`."""
-        singles = [self._resume(Member.new(trial)) for trial in trials]
         with torch.random.fork_rng(devices=[]):
-            for single in singles:
-                single.run(steps)
-            start = time.perf_counter()
-            for single in singles:
-                single.run(2 * steps)
-            seconds = time.perf_counter() - start
+            self._timed(trials, steps)  # to warm up
+            return self._timed(trials, steps) / (steps * len(trials))
+
+    def _timed(self, trials: Sequence[Trial], steps: int) -> float:
+        """Seconds of the first steps of new runs."""
+        singles = [self._resume(Member.new(trial)) for trial in trials]
+        start = time.perf_counter()
+        for single in singles:
+            single.run(steps)
+        seconds = time.perf_counter() - start
         for single in singles:
             single.close()
-        return seconds / (steps * len(trials))
+        return seconds
 
     def stepper(self, trial: Trial) -> Callable[[float], Tensor]:
         """A new run that takes one step a call, at the learning rate given, and returns its cost."""
@@ -138,7 +142,11 @@ class _Single:
         self.step = member.step
         self._feed = feed_of(problem, [(trial.seed, procedure)])
         snapshot = member.start_or_resume()
-        self._model = self._start() if snapshot is None else keyed(build_model(problem, trial.seed))
+        self._model = (
+            starting_model(problem, procedure, trial.seed)
+            if snapshot is None
+            else keyed(build_model(problem, trial.seed))
+        )
         self._params = [p for p in self._model.parameters() if p.requires_grad]
         self._constants = constants(self._model)
         self._weights = self._blocks()
@@ -163,10 +171,6 @@ class _Single:
         self._feed.close()
         if self._observer is not None:
             self._observer.stop()
-
-    def _start(self) -> nn.Module:
-        inputs, targets = (part[0] for part in self._feed.at(0))
-        return starting_model(self._problem, self._procedure, self._trial.seed, inputs, targets)
 
     def _schedule(self, step: int) -> None:
         """Set the scheduled hyperparameters to their values at a step."""
@@ -287,13 +291,17 @@ class _Single:
         )
 
     def _output(self) -> _Kept:
-        """Copies of the weights to evaluate, and of the buffers."""
+        """Copies of the weights to evaluate, and of the buffers that belong to them."""
         here = self._here()
-        if self._states:
-            pairs = zip(here.weights, self._states, strict=True)
-            weights = [eager.output(self._rule, w, s, self._hyper) for w, s in pairs]
-            return _Kept([weight.clone() for weight in weights], here.buffers)
-        return here
+        pairs = zip(here.weights, self._states, strict=True)
+        weights = [eager.output(self._rule, w, s, self._hyper).clone() for w, s in pairs]
+        if not needs_refreshing(self._procedure.rule, self._model):
+            return _Kept(weights, here.buffers)
+        self._hold(_Kept(weights, here.buffers))
+        refresh_from(self._problem, self._model)
+        refreshed = self._here()
+        self._hold(here)
+        return refreshed
 
     def snapshot(self) -> dict[str, Any]:
         """Where the member stands, to continue from."""

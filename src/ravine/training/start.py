@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ravine.recipes import Problem, build_model
 from ravine.seeds import derive
@@ -11,16 +11,18 @@ from ravine.training.noise import keyed
 from ravine.training.procedure import Procedure
 
 
-def starting_model(
-    problem: Problem, procedure: Procedure, seed: int, inputs: Tensor, targets: Tensor
-) -> nn.Module:
+def starting_model(problem: Problem, procedure: Procedure, seed: int) -> nn.Module:
     """The module before its first step, dropout keyed; the global generator is left as it was.
 
-    Args:
-        problem, procedure, seed: what will be trained.
-        inputs, targets: the run's first minibatch, for starts that look at data.
+    Starts that look at data see the same examples whatever the seed and the order of examples.
     """
-    model = build_model(problem, seed)
+    model, examples = build_model(problem, seed), problem.sample
     with torch.random.fork_rng(devices=[]):
-        procedure.start(model, derive(seed, "start"), inputs, targets, problem.recipe.cost)
+        procedure.start(
+            model,
+            derive(seed, "start"),
+            examples.inputs,
+            examples.targets,
+            problem.recipe.cost,
+        )
     return keyed(model)

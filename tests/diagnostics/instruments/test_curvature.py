@@ -23,8 +23,8 @@ NONE = torch.zeros(0)
 
 
 @pytest.mark.parametrize("name", ["mlp", "conv", "lstm", "transformer"])
-def test_gHg_is_that_of_the_dense_hessian(name):
-    """<= 1e-8; without dropout, whose masks the truth could not know."""
+def test_curvature_along_the_gradient_is_that_of_the_dense_hessian(name):
+    """<= 1e-8; without dropout, whose masks the truth could not know. Batch norm trains."""
     torch.manual_seed(0)
     model = MODELS[name]().double()
     for module in model.modules():
@@ -34,9 +34,10 @@ def test_gHg_is_that_of_the_dense_hessian(name):
             module.dropout = 0.0
     inputs, targets = examples()
     inputs = inputs.double()
-    g = truth.gradient(model, inputs, targets, F.cross_entropy)
-    H = truth.hessian(model, inputs, targets, F.cross_entropy)
-    look = look_at(model, inputs, targets, F.cross_entropy, lr=0.3)
+    with sdpa_kernel(SDPBackend.MATH):
+        g = truth.gradient(model, inputs, targets, F.cross_entropy)
+        H = truth.hessian(model, inputs, targets, F.cross_entropy)
+        look = look_at(model, inputs, targets, F.cross_entropy, lr=0.3)
     readings = truth.whole(Curvature().look(look))
     gHg, gg = float(g @ H @ g), float(g @ g)
     assert readings["gradient_curvature"] == pytest.approx(gHg, rel=1e-8)
@@ -53,7 +54,9 @@ def test_rates_that_differ_scale_the_gradient():
     g = truth.gradient(model, inputs, targets, F.cross_entropy)
     H = truth.hessian(model, inputs, targets, F.cross_entropy)
     step = torch.cat([torch.full((p.numel(),), rates[n]) for n, p in model.named_parameters()]) * g
-    readings = truth.whole(Curvature().look(look_at(model, inputs, targets, F.cross_entropy, lr=rates)))
+    readings = truth.whole(
+        Curvature().look(look_at(model, inputs, targets, F.cross_entropy, lr=rates))
+    )
     slope, bend = float(step @ g), float(step @ H @ step)
     assert readings["gradient_curvature"] == pytest.approx(float(g @ H @ g), rel=1e-8)
     assert readings["curvature_term"] == pytest.approx(0.5 * bend, rel=1e-8)
@@ -135,7 +138,7 @@ def test_fused_attention_says_what_to_do_and_leaves_the_step_possible():
     model = Attention()
     inputs, targets = examples()
     look = look_at(model, inputs, targets, F.cross_entropy)
-    with pytest.raises(RuntimeError, match="no second derivative.*SDPBackend.MATH") as caught:
+    with pytest.raises(RuntimeError, match=r"no second derivative.*SDPBackend\.MATH") as caught:
         Curvature().look(look)
     assert "\n" not in str(caught.value)
     assert truth.whole(Gradient().look(look))["gradient_norm"] > 0.0
@@ -144,6 +147,18 @@ def test_fused_attention_says_what_to_do_and_leaves_the_step_possible():
     model.zero_grad()
     F.cross_entropy(model(inputs), targets).backward()
     assert all(torch.equal(a, p.grad) for a, p in zip(watched, model.parameters(), strict=True))
+
+
+def test_too_little_memory_is_called_that(monkeypatch):
+    look = look_at(truth.Bowl(torch.ones(2)), NONE, torch.eye(2), truth.quadratic)
+    assert look.gradients
+
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 2 GiB")
+
+    monkeypatch.setattr(torch.autograd, "grad", full)
+    with pytest.raises(torch.OutOfMemoryError, match=r"^tried to allocate 2 GiB$"):
+        Curvature().look(look)
 
 
 def test_the_math_kernel_must_be_chosen_around_the_forward_pass():

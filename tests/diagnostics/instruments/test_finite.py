@@ -67,7 +67,7 @@ def test_the_gradient_nearest_to_the_loss() -> None:
 
 def test_a_sparse_gradient() -> None:
     params = {"a": torch.ones(4)}
-    gradients = {"a": torch.sparse_coo_tensor([[1]], [float("nan")], (4,))}
+    gradients = {"a": torch.sparse_coo_tensor([[1]], [float("nan")], (4,), check_invariants=True)}
     found = Finite().stride(stride_of(params, params, gradients))
     assert found == {Name("last_non_finite_gradient", "a"): 1 / 4}
 

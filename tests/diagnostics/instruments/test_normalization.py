@@ -11,6 +11,7 @@ from torch import nn
 
 from ravine.diagnostics.instrument import Name
 from ravine.diagnostics.instruments.normalization import Normalization
+from ravine.normalization import inspect
 from tests.diagnostics.instruments.models import MAKERS, at, case, drawn, look_of
 
 
@@ -29,6 +30,8 @@ def test_gap_between_the_forms(norm: type[nn.Module], shape: tuple[int, ...]) ->
     test = (H - running[0]) / np.sqrt(running[1] + 1e-5)
     gap = np.sqrt(np.mean((train - test) ** 2))
     assert at(readings, "batch_norm_gap") == {"0": pytest.approx(gap, rel=1e-12)}
+    inspected = inspect(look.model, x)[0].gap.square().mean().sqrt()
+    assert float(inspected) == pytest.approx(gap, rel=1e-12)
     assert at(readings, "batch_norm_count") == {"0": n}
     assert at(readings, "batch_norm_constant") == {"0": 0.0}
     assert at(readings, "batch_norm_trains") == {"0": 1.0}

@@ -42,13 +42,13 @@ def test_places_of_what_is_not_finite(value: float) -> None:
 
 def test_unused_ones_have_no_gradient_or_one_of_zeros() -> None:
     params = {name: torch.ones(3) for name in ("used", "zero", "none", "nan", "sparse", "empty")}
-    sparse = torch.sparse_coo_tensor([[0]], [2.0], (3,))
+    sparse = torch.sparse_coo_tensor([[0]], [2.0], (3,), check_invariants=True)
     gradients = {
         "used": torch.tensor([0.0, 0.0, 1e-30]),
         "zero": torch.zeros(3),
         "nan": torch.tensor([0.0, float("nan"), 0.0]),
         "sparse": sparse,
-        "empty": torch.sparse_coo_tensor(size=(3,)),
+        "empty": torch.sparse_coo_tensor(size=(3,), check_invariants=True),
     }
     readings = Parameters().stride(stride_of(params, params, gradients))
     assert at(readings, "unused_parameter") == {

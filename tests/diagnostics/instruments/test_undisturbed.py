@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ravine.diagnostics.instrument import Instrument
 from ravine.diagnostics.instruments.activations import Activations
@@ -22,6 +23,7 @@ from ravine.diagnostics.instruments.symmetry import Symmetry
 from ravine.diagnostics.instruments.updates import Updates
 from ravine.diagnostics.look import Stride
 from tests.diagnostics.instruments.models import MAKERS, case
+from tests.diagnostics.looking import look_at
 
 INSTRUMENTS: dict[str, type[Instrument]] = {
     "activations": Activations,
@@ -40,7 +42,8 @@ INSTRUMENTS: dict[str, type[Instrument]] = {
 
 def trail(kind: str, instrument: Instrument | None) -> list[Any]:
     """All that three steps leave behind, and what is in between."""
-    model, inputs, targets, cost = run = case(kind)
+    run = case(kind)
+    model = run.model
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     seen: list[Any] = []
     for step in range(3):
@@ -64,22 +67,18 @@ def trail(kind: str, instrument: Instrument | None) -> list[Any]:
             readings = instrument.stride(stride)
             assert all(type(value) is float for value in readings.values())
             assert {name.quantity for name in readings} <= instrument.quantities.keys()
-        seen += [before, {**model.state_dict()}, gradients, torch.get_rng_state()]
-        seen[-4:] = [*copies(seen[-4:])]
+        seen += [copy(before), copy(model.state_dict()), copy(gradients), torch.get_rng_state()]
     return seen
 
 
-def copies(values: list[Any]) -> list[Any]:
-    return [
-        {n: t.clone() for n, t in value.items()} if isinstance(value, dict) else value.clone()
-        for value in values
-    ]
+def copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
 def same(a: Any, b: Any) -> bool:
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[name], b[name]) for name in a)
-    return torch.equal(a, b) if isinstance(a, torch.Tensor) else bool(a == b)
+    return torch.equal(a, b) if isinstance(a, Tensor) else bool(a == b)
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -97,10 +96,8 @@ def test_a_model_without_layers_or_tensors_is_no_failure(name: str) -> None:
             super().__init__()
             self.theta = nn.Parameter(torch.ones(()))
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def forward(self, x: Tensor) -> Tensor:
             return self.theta * x.sum()
-
-    from tests.diagnostics.looking import look_at
 
     instrument = INSTRUMENTS[name]()
     x = torch.ones(3, dtype=torch.int64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ def flat(params: dict[str, Tensor]) -> np.ndarray:
 
 def test_ratios_lengths_and_distance() -> None:
     path, updates = walk(5), Updates()
-    for k, (before, after) in enumerate(zip(path, path[1:], strict=False)):
+    for k, (before, after) in enumerate(pairwise(path)):
         readings = updates.stride(stride_of(before, after, step=k + 1))
         ratios = at(readings, "update_ratio")
         assert list(ratios) == ["w", "b"]
@@ -38,7 +40,7 @@ def test_ratios_lengths_and_distance() -> None:
 
 
 def test_the_start_is_remembered_by_value() -> None:
-    updates, theta = Updates(), torch.zeros(2, dtype=torch.float64)
+    updates, theta = Updates(), torch.ones(2, dtype=torch.float64)
     for k in range(1, 4):
         before = {"w": theta.clone()}
         theta += torch.tensor([3.0, 4.0])
@@ -54,19 +56,16 @@ def test_a_parameter_at_zero_has_no_ratio() -> None:
     assert at(readings, "update_ratio") == {"w": 0.5}
 
 
-def line(lengths: list[float]) -> list[dict[Name, float]]:
-    updates, here = Updates(), 0.0
-    found = []
-    for k, length in enumerate(lengths):
-        before = {"w": torch.tensor([here], dtype=torch.float64)}
-        after = {"w": torch.tensor([here + length], dtype=torch.float64)}
-        found.append(updates.stride(stride_of(before, after, step=k + 1)))
-    return found
+def lone(lengths: list[float]) -> list[dict[Name, float]]:
+    """Each step from the origin, where those that are not finite leave nothing behind."""
+    updates, zero = Updates(), torch.zeros(1, dtype=torch.float64)
+    steps = [stride_of({"w": zero}, {"w": zero + length}) for length in lengths]
+    return [updates.stride(step) for step in steps]
 
 
 def test_the_median_is_that_of_the_last_measured() -> None:
     lengths = list(np.abs(np.random.default_rng(0).normal(size=3 * LAST)))
-    for k, readings in enumerate(line(lengths)):
+    for k, readings in enumerate(lone(lengths)):
         if k < ENOUGH:
             assert Name("step_to_median") not in readings
         else:
@@ -76,16 +75,16 @@ def test_the_median_is_that_of_the_last_measured() -> None:
 
 
 def test_steps_that_are_not_finite_are_no_measure() -> None:
-    lengths = [*ENOUGH * [2.0], float("nan"), float("inf"), 6.0]
-    nan, inf, six = line(lengths)[ENOUGH:]
-    assert np.isnan(alone(nan, "step_to_median"))
-    assert np.isnan(alone(nan, "step_length"))
-    assert alone(inf, "step_to_median") == float("inf")
-    assert alone(six, "step_to_median") == 3.0
+    """Ten of them, so that they would be most of what is remembered."""
+    lengths = [*ENOUGH * [2.0], 6.0, *5 * [float("inf")], *5 * [float("nan")]]
+    found = [alone(readings, "step_to_median") for readings in lone(lengths)[ENOUGH:]]
+    assert found[:6] == [3.0, *5 * [float("inf")]]
+    assert np.isnan(found[6:]).all()
+    assert alone(lone([*lengths, 8.0])[-1], "step_to_median") == 4.0
 
 
 def test_no_median_while_nothing_moves() -> None:
-    assert all(Name("step_to_median") not in r for r in line(20 * [0.0]))
+    assert all(Name("step_to_median") not in r for r in lone(20 * [0.0]))
 
 
 def test_a_parameter_that_joins_later_starts_there() -> None:

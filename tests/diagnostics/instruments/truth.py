@@ -27,18 +27,20 @@ def point(model: nn.Module) -> Tensor:
     return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
 
 
-def costing(model: nn.Module, inputs: Tensor, targets: Tensor, cost: Cost) -> Callable[[Tensor], Tensor]:
+def costing(
+    model: nn.Module, inputs: Tensor, targets: Tensor, cost: Cost
+) -> Callable[[Tensor], Tensor]:
     """J as a function of θ, [n]."""
     shapes = {name: p.shape for name, p in model.named_parameters()}
 
-    def J(theta: Tensor) -> Tensor:
+    def value(theta: Tensor) -> Tensor:
         pieces = theta.split([shape.numel() for shape in shapes.values()])
         params = {n: t.view(s) for (n, s), t in zip(shapes.items(), pieces, strict=True)}
         buffers = {n: b.clone() for n, b in model.named_buffers()}
         output = torch.func.functional_call(model, (params, buffers), (inputs,))
         return cost(output, targets)
 
-    return J
+    return value
 
 
 def gradient(model: nn.Module, inputs: Tensor, targets: Tensor, cost: Cost) -> Tensor:
@@ -52,6 +54,16 @@ def hessian(model: nn.Module, inputs: Tensor, targets: Tensor, cost: Cost) -> Te
     off by 1 to 3% (torch 2.13), where central differences agree with this one.
     """
     return torch.autograd.functional.hessian(costing(model, inputs, targets, cost), point(model))
+
+
+def each(model: nn.Module, inputs: Tensor, targets: Tensor, cost: Cost) -> Tensor:
+    """The gradients of single examples' costs, [batch, n]."""
+
+    def of_one(theta: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        return costing(model, x.unsqueeze(0), t.unsqueeze(0), cost)(theta)
+
+    per_example = torch.func.vmap(torch.func.grad(of_one), in_dims=(None, 0, 0))
+    return per_example(point(model), inputs, targets)
 
 
 class Bowl(nn.Module):
@@ -79,5 +91,3 @@ def rotated(eigenvalues: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
     )
     Q = torch.linalg.qr(noise).Q
     return Q @ torch.diag(eigenvalues) @ Q.T, Q
-
-

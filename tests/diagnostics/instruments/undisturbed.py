@@ -15,8 +15,8 @@ from tests.diagnostics.looking import look_at
 class Recurrent(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(6, 8, num_layers=2, dropout=0.3, batch_first=True)
-        self.head = nn.Linear(8, 3)
+        self.lstm = nn.LSTM(6, 4, num_layers=2, dropout=0.3, batch_first=True)
+        self.head = nn.Linear(4, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.lstm(x)[0][:, -1])
@@ -78,7 +78,9 @@ def after_a_step(make: Callable[[], nn.Module], instrument: Instrument | None) -
             assert instrument.look(look)
         look.loss.backward()
         state["loss"] = look.loss.detach()
-    state |= {f"grad of {n}": p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+    state |= {
+        f"grad of {n}": p.grad.clone() for n, p in model.named_parameters() if p.grad is not None
+    }
     state |= {n: t.clone() for n, t in model.state_dict().items()}
     state["random"] = torch.get_rng_state()
     state["training"] = torch.tensor([m.training for m in model.modules()])

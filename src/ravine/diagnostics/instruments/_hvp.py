@@ -11,7 +11,7 @@ from ravine.diagnostics.look import Look
 
 
 def flat(tensors: Iterable[Tensor]) -> Tensor:
-    """Tensors one behind the other, [n], without graph, on the first one's device.
+    """Tensors one behind the other, [n], copied, without graph, on the first one's device.
 
     Half precision becomes float32: sums of 10⁶ squares mean nothing with 8 or 11 bits.
     """
@@ -25,7 +25,7 @@ def hessian_vector_product(look: Look, vector: Tensor) -> Tensor:
 
         H v = d(gᵀv)/dθ      v held fixed
 
-    One backward pass through the graph of the gradient, about as long as two backward passes
+    One backward pass through the graph of the gradient, as long as two to three backward passes
     through the model. The graph stays for the next product.
 
     Args:
@@ -35,6 +35,7 @@ def hessian_vector_product(look: Look, vector: Tensor) -> Tensor:
         [n], like `vector`. 0 along parameters that J is linear in.
 
     Raises:
+        torch.OutOfMemoryError: as it came.
         RuntimeError: a part of the model has no second derivative in torch. What came, and what
             to do instead, is in the message. Known parts (torch 2.13):
 
@@ -42,7 +43,8 @@ def hessian_vector_product(look: Look, vector: Tensor) -> Tensor:
               cuDNN; on CPU wherever there is no dropout). Its math kernel has one, chosen
               around the *forward* pass by `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`;
               around the backward pass alone it changes nothing. `nn.MultiheadAttention` with
-              `need_weights=True` (its default) takes the math path anyway.
+              `need_weights=True` (its default) takes the math path anyway;
+              `nn.TransformerEncoderLayer` asks for none.
             - `nn.LSTM`, `nn.GRU`, `nn.RNN` through cuDNN: `with
               torch.backends.cudnn.flags(enabled=False):` around the forward pass. On CPU they
               have one.
@@ -62,6 +64,8 @@ def hessian_vector_product(look: Look, vector: Tensor) -> Tensor:
             allow_unused=True,
             materialize_grads=True,
         )
+    except torch.OutOfMemoryError:  # a RuntimeError, too
+        raise
     except RuntimeError as error:
         raise RuntimeError(_ADVICE.format(error=str(error).split("\n")[0])) from error
     return flat(products).to(vector)

@@ -61,6 +61,12 @@ def zeros(x: Tensor) -> Tensor:
     return torch.eq(x, 0, out=torch.empty_like(x))
 
 
+def nans(x: Tensor) -> Tensor:
+    """1 where x is NaN, and 0 elsewhere, as numbers; see `zeros`."""
+    x = wide(x)
+    return torch.ne(x, x, out=torch.empty_like(x))
+
+
 def below(x: Tensor, bound: float) -> Tensor:
     """1 where x < bound, and 0 elsewhere, as numbers; see `zeros`."""
     x = wide(x)

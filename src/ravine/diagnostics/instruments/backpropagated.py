@@ -28,8 +28,8 @@ class Backpropagated(Instrument):
 
     name = "backpropagated"
     quantities = QUANTITIES
-    cost = "one backward pass, without the derivatives of parameters"
-    passes = 1.0
+    cost = "one backward pass, and memory for the derivatives of all outputs at once"
+    passes = 1.5
 
     def look(self, look: Look) -> Readings:
         """Two numbers a layer."""

@@ -43,7 +43,7 @@ class Curvature(Instrument):
             "overshoot_ratio": "ε gᵀHg / gᵀg; above 2 a step of gradient descent overshoots",
         }
         self.cost = "a Hessian-vector product (two where learning rates differ) and the gradient"
-        self.passes = 3.0
+        self.passes = 4.0
 
     def look(self, look: Look) -> Readings:
         """gᵀHg and the test's terms."""

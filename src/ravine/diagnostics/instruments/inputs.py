@@ -13,6 +13,7 @@ from ravine.diagnostics.instruments._numbers import (
     largest,
     mean_and_std,
     measurable,
+    nans,
     std_over_examples,
     wide,
 )
@@ -58,7 +59,7 @@ class Inputs(Instrument):
             Name("input_mean"): mean,
             Name("input_std"): std,
             Name("largest_input"): largest(x),
-            Name("nan_inputs"): wide(x.isnan()).mean(),
+            Name("nan_inputs"): nans(x).mean(),
         }
         features = _by_feature(wide(x), look)
         if len(features) > 1:

@@ -124,7 +124,9 @@ def _sums_to_one(y: Tensor) -> Tensor:
 
 def _ending(y: Tensor) -> Readings:
     node = y.grad_fn
-    while node is not None and node.name().removesuffix("Backward0") in RESHAPING:
+    while (
+        node is not None and node.name().rstrip("0123456789").removesuffix("Backward") in RESHAPING
+    ):
         node = node.next_functions[0][0]
     if node is None or node.name().startswith("Compiled"):
         return {}

@@ -28,7 +28,8 @@ class Spectrum(Instrument):
     λy‖ for the eigenvector y = Σ sᵢqᵢ: an eigenvalue of H lies within it, and where λ is well
     apart from the others the error is of the order of its square. The largest one converges
     first; the most negative one of a network lies near a crowd around 0 and needs more steps, so
-    look at its residual.
+    look at its residual. On 36 small networks in training, 25 steps found the largest to 10⁻¹⁴
+    and the most negative to 0.2% at worst; 16 steps to 11%.
 
     q₁ is drawn from a normal distribution, the same at every look, by a generator of its own.
 
@@ -65,7 +66,7 @@ class Spectrum(Instrument):
         }
         self.steps = steps
         self.cost = f"{steps} Hessian-vector products and the gradient"
-        self.passes = 1.0 + 2.0 * steps
+        self.passes = 1.0 + 3.0 * steps
 
     def look(self, look: Look) -> Readings:
         """Both ends of the spectrum with their residuals, and the share of negative curvature."""

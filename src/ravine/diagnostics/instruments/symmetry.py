@@ -38,8 +38,8 @@ class Symmetry(Instrument):
 
     name = "symmetry"
     quantities = QUANTITIES
-    cost = "about eight passes over the weights"
-    passes = 0.5
+    cost = "six passes over the weights"
+    passes = 0.3
 
     @torch.no_grad()
     def look(self, look: Look) -> Readings:
@@ -52,11 +52,12 @@ class Symmetry(Instrument):
             if weight is None or weight.numel() == 0 or not _is_looked_at(module):
                 continue
             rows = weight.detach().reshape(getattr(module, "groups", 1), -1, weight[0].numel())
-            found[Name("equal_weights", place)] = _share_of_twins(rows)
+            order, equal = _by_weights(rows)
+            found[Name("equal_weights", place)] = _share(equal)
             bias = look.params.get(f"{prefix}bias")
             if bias is not None:
-                rows = torch.cat([rows, bias.detach().reshape(*rows.shape[:2], 1)], dim=2)
-            found[Name("equal_units", place)] = _share_of_twins(rows)
+                equal = _by_bias(order, equal, bias.detach().reshape(order.shape))
+            found[Name("equal_units", place)] = _share(equal)
         return dict(zip(found, floats(found.values()), strict=True))
 
 
@@ -64,21 +65,40 @@ def _is_looked_at(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear | _ConvNd) and not isinstance(module, _ConvTransposeNd)
 
 
-def _share_of_twins(rows: Tensor) -> Tensor:
-    """Of [groups, units, in], compared within groups.
+def _by_weights(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Units in an order in which equal rows are neighbours, [groups, units], and which neighbours
+    are equal, [groups, units - 1]. Rows are [groups, units, in].
 
-    Sorted by one projection, equal rows are neighbours: n - 1 comparisons instead of n²/2. The
-    projection's directions, sin 1, sin 2, ..., are such that no rows but equal ones meet in it by
-    design; two that meet by accident are told apart by the comparison of whole rows.
+    Sorted by one projection: n - 1 comparisons instead of n²/2. The projection's directions, sin 1,
+    sin 2, ..., are such that no rows but equal ones meet in it by design; two that meet by accident
+    are told apart by the comparison of whole rows.
     """
     groups, units, incoming = rows.shape
     directions = torch.arange(1, incoming + 1, device=rows.device).sin().to(rows.dtype)
     order = (rows @ directions).argsort(dim=1)
-    ranked = rows.gather(1, order.unsqueeze(2).expand_as(rows))
-    tolerance = min(ROUNDINGS * torch.finfo(rows.dtype).eps, 0.01) * largest(rows)
-    apart = (ranked[:, 1:] - ranked[:, :-1]).abs().amax(2)
-    equal = apart <= tolerance
-    twin = torch.zeros(groups, units, dtype=torch.bool, device=rows.device)
-    twin[:, 1:] |= equal
-    twin[:, :-1] |= equal
-    return twin.float().mean()
+    places = order + units * torch.arange(groups, device=rows.device).unsqueeze(1)
+    # A gather along axis 1 takes 10 times longer on the CPU.
+    ranked = rows.flatten(0, 1).index_select(0, places.flatten()).reshape(rows.shape)
+    return order, (ranked[:, 1:] - ranked[:, :-1]).abs().amax(2) <= _tolerance(rows)
+
+
+def _by_bias(order: Tensor, equal: Tensor, bias: Tensor) -> Tensor:
+    """Which neighbours are equal in bias, too, when units of equal weights are sorted by it."""
+    kind = torch.zeros_like(order)
+    kind[:, 1:] = (~equal).cumsum(1)
+    ranked = bias.gather(1, order)
+    by_bias = ranked.argsort(dim=1)
+    both = by_bias.gather(1, kind.gather(1, by_bias).argsort(dim=1, stable=True))
+    kind, ranked = kind.gather(1, both), ranked.gather(1, both)
+    near = (ranked[:, 1:] - ranked[:, :-1]).abs() <= _tolerance(bias)
+    return near & (kind[:, 1:] == kind[:, :-1])
+
+
+def _tolerance(x: Tensor) -> Tensor:
+    return min(ROUNDINGS * torch.finfo(x.dtype).eps, 0.01) * largest(x)
+
+
+def _share(equal: Tensor) -> Tensor:
+    """Of units that are equal to the neighbour before or after."""
+    before, after = nn.functional.pad(equal, (1, 0)), nn.functional.pad(equal, (0, 1))
+    return (before | after).float().mean()

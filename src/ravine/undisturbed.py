@@ -12,28 +12,38 @@ from torch import nn
 @contextmanager
 def forked_random(model: nn.Module) -> Iterator[None]:
     """After it torch's random state, of the CPU and of the model's GPUs, is as it was before."""
-    devices = {p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"}
+    tensors = (*model.parameters(), *model.buffers())
+    devices = {t.device.index or 0 for t in tensors if t.device.type == "cuda"}
     with torch.random.fork_rng(devices=sorted(devices)):
         yield
 
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Within it the model may be run: its buffers, and torch's random state, come back as they were.
+    """Within it the model may be run, in any mode, and leaves no trace.
 
-    Parameters, gradients and the training mode are not looked after: a forward pass leaves them.
+    Its buffers, the modes of its modules and torch's random state come back as they were, after an
+    error, too. Parameters and gradients are not looked after: a forward pass leaves them.
     """
+    modes = [(module, module.training) for module in model.modules()]
     buffers = [
         (module, name, buffer, None if buffer is None else buffer.clone())
-        for module in model.modules()
+        for module, _ in modes
         for name, buffer in module._buffers.items()
     ]
     with forked_random(model):
         try:
             yield
         finally:
+            for module, training in modes:
+                module.training = training
             with torch.no_grad():
                 for module, name, buffer, before in buffers:
-                    if buffer is not None and before is not None:
+                    # An expanded buffer cannot be written; one that was not written need not be.
+                    if (
+                        buffer is not None
+                        and before is not None
+                        and not torch.equal(buffer, before)
+                    ):
                         buffer.copy_(before)
                     module._buffers[name] = buffer

@@ -1,0 +1,83 @@
+"""A run folder belongs to one recipe and one set of arms: what differs is told apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from ravine import batches, metrics, recipes, rules, schedules
+from ravine.comparison.identity import fingerprint, procedure_digest
+from ravine.initializers import start
+from ravine.training.procedure import Procedure
+from tests.problems import digits_recipe
+
+RECIPE = digits_recipe(steps=27)
+SHIFTED = (RECIPE.train[0] + 1e-3, RECIPE.train[1])
+
+CHANGES = {
+    "name": {"name": "another"},
+    "model": {"model": lambda: nn.Linear(64, 10)},
+    "cost": {"cost": lambda o, t: 2 * F.cross_entropy(o, t)},
+    "metric": {"metric": metrics.accuracy},
+    "maximize": {"maximize": True},
+    "train": {"train": SHIFTED},
+    "validation": {"validation": SHIFTED},
+    "test": {"test": SHIFTED},
+    "batch_size": {"batch_size": 16},
+    "last_batch": {"last_batch": "keep"},
+    "patience": {"patience": 1},
+    "target": {"target": 0.1},
+    "workers": {"train": TensorDataset(*RECIPE.train), "workers": 0},
+}
+
+
+def seen(recipe):
+    return fingerprint(recipes.load(recipe))
+
+
+def test_the_same_recipe_has_the_same_fingerprint():
+    assert seen(RECIPE) == seen(digits_recipe(steps=27))
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_a_change_of_any_field_shows(field):
+    assert seen(replace(RECIPE, **CHANGES[field])) != seen(RECIPE)
+
+
+def test_every_field_of_a_recipe_is_tried():
+    """Length and order of examples stand elsewhere: in the settings, and in the procedures."""
+    fields = set(recipes.Recipe.__dataclass_fields__) - {"epochs", "steps", "batches"}
+    assert fields == set(CHANGES)
+
+
+PLAIN = Procedure.of(rules.momentum())
+OTHERS = {
+    "rule": replace(PLAIN, rule=rules.momentum(momentum=0.8)),
+    "start": replace(PLAIN, start=start("he_normal")),
+    "schedule": replace(PLAIN, schedules={"lr": schedules.cosine(27)}),
+    "late schedule": replace(
+        PLAIN, schedules={"lr": schedules.piecewise([26], [1.0, 0.5])}
+    ),
+    "momentum": replace(PLAIN, schedules={"momentum": schedules.ramp(0.5, 0.9, 27)}),
+    "order": replace(PLAIN, order=batches.stored()),
+    "order in the second epoch": replace(PLAIN, order=batches.shuffled_once()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("part", OTHERS)
+def test_a_change_of_any_part_shows(part):
+    problem = recipes.load(RECIPE)
+    state = torch.random.get_rng_state()
+    assert procedure_digest(problem, OTHERS[part]) != procedure_digest(problem, PLAIN)
+    assert procedure_digest(problem, replace(PLAIN)) == procedure_digest(problem, PLAIN)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_the_recipes_own_order_is_a_part_too():
+    kept = recipes.load(replace(RECIPE, batches=batches.shuffled_once()))
+    assert procedure_digest(kept, PLAIN) != procedure_digest(recipes.load(RECIPE), PLAIN)

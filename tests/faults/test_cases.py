@@ -1,0 +1,134 @@
+"""The cases hang together: form, labels, and that a label can be measured again."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from ravine.initializers import constant
+from tests.faults.cases import CASES, HEALTHY, KINDS, half
+from tests.faults.form import changed, differences
+from tests.faults.outcomes import (
+    MARGIN,
+    MOST,
+    REACHED,
+    SEEDS,
+    Ends,
+    judge_case,
+    judge_run,
+    lost,
+    of,
+    stored,
+    train,
+)
+from tests.faults.tasks import MLP
+
+AGAIN = ("sgd-rate-/1000", "on-the-saddle", "correlated-features")
+
+
+def test_names_are_unique():
+    names = Counter(each.name for each in (*CASES, *HEALTHY))
+    assert "" not in names
+    assert max(names.values()) == 1, names.most_common(3)
+
+
+def test_every_kind_of_finding_is_planted_and_no_other():
+    assert {case.kind for case in CASES} == set(KINDS)
+    assert {kind for case in CASES for kind in case.kinds} <= set(KINDS)
+    assert all(len(set(case.kinds)) == len(case.kinds) for case in CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_fault_and_its_twin_differ_in_the_one_line_that_is_named(case):
+    assert differences(case.faulty, case.healthy) == [case.change]
+
+
+def test_differences_are_found_wherever_they_are():
+    other = changed(changed(MLP, "lr", 0.2), "data.roll", 3)
+    assert differences(MLP, MLP) == []
+    assert differences(MLP, other) == ["lr", "data.roll"]
+    assert differences(MLP, replace(MLP, init=constant(0.1))) == ["init"]
+    assert differences(MLP, changed(MLP, "data", partial(dict))) == ["data"]
+    assert differences(MLP, changed(changed(MLP, "model.dropout", 0.5), "model.dropout", 0.0)) != []
+
+
+def test_both_halves_have_faults_and_healthy_runs():
+    for group in (CASES, HEALTHY):
+        count = Counter(map(half, group))
+        assert min(count["set"], count["judged"]) >= len(group) / 4
+
+
+def test_every_case_has_a_label_and_no_other_is_stored():
+    assert list(stored()["cases"]) == [case.name for case in CASES]
+    assert list(stored()["healthy"]) == [run.name for run in HEALTHY]
+    assert stored()["rules"]["seeds"] == list(SEEDS)
+    assert (stored()["rules"]["margin"], stored()["rules"]["reached"]) == (MARGIN, REACHED)
+    lengths = {len(of(case)[part]) for case in CASES for part in ("faulty", "twin", "untrained")}
+    lengths |= {len(of(run)[part]) for run in HEALTHY for part in ("trained", "untrained")}
+    assert lengths == {len(SEEDS)}
+    assert len(SEEDS) >= 10
+
+
+def test_the_outcomes_make_at_least_forty_faults_and_thirty_healthy_runs():
+    for case in CASES:
+        row = of(case)
+        twin = Ends(tuple(row["untrained"]), tuple(row["twin"]))
+        judged = judge_case(Ends(twin.untrained, tuple(row["faulty"])), twin)
+        assert judged == {name: row[name] for name in judged}, case.name
+        assert row["fault"], case.name
+        assert row["twin_healthy"], case.name
+        assert row["ci95"][0] >= MARGIN, case.name
+    for run in HEALTHY:
+        assert of(run)["healthy"], run.name
+        assert of(run)["reached"] >= REACHED, run.name
+    assert len(CASES) >= 40
+    assert len(HEALTHY) >= 30
+
+
+def test_a_loss_is_a_share_of_the_way_that_the_twins_went():
+    """Ways 10 and 6 on average 8; 4 / 8, and a run that diverged counts as twice the way."""
+    healthy = Ends((11.0, 9.0, 10.0), (1.0, 3.0, 2.0))
+    faulty = Ends((0.0, 0.0, 0.0), (5.0, None, 1e9))
+    np.testing.assert_allclose(lost(faulty, healthy), [0.5, MOST, MOST], rtol=1e-15)
+
+
+def test_a_fault_loses_more_than_the_margin_beyond_doubt():
+    """Student's paired interval by its textbook form; t with 3 degrees of freedom is 3.182."""
+    healthy = Ends((1.0,) * 4, (0.0,) * 4)
+    shares = np.array([0.10, 0.20, 0.30, 0.20])
+    radius = stats.t.ppf(0.975, 3) * shares.std(ddof=1) / 2
+    judged = judge_case(Ends((1.0,) * 4, tuple(shares)), healthy)
+    np.testing.assert_allclose(judged["ci95"], [0.2 - radius, 0.2 + radius], rtol=1e-12)
+    assert not judged["fault"]
+    assert judge_case(Ends((1.0,) * 4, tuple(0.1 + shares)), healthy)["fault"]
+    assert judge_case(Ends((1.0,) * 4, (0.2,) * 4), healthy)["fault"]
+    assert not judge_case(Ends((1.0,) * 4, (0.05,) * 4), healthy)["fault"]
+
+
+def test_a_healthy_run_comes_nine_tenths_of_the_way_to_the_best_known():
+    own = Ends((1.0, 1.0), (0.2, 0.2))
+    assert judge_run(own, [])["healthy"]
+    assert judge_run(own, [Ends((), (0.12, 0.12)), Ends((), (0.0, None))])["healthy"]
+    judged = judge_run(own, [Ends((), (0.05, 0.15)), Ends((), (0.0, 0.0))])
+    assert math.isclose(judged["reached"], 0.8, rel_tol=1e-12)
+    assert not judged["healthy"]
+    assert not judge_run(Ends((1.0, 1.0), (0.0, None)), [])["healthy"]
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_a_stored_outcome_is_measured_again(name):
+    measured = stored()["environment"]["torch"]
+    if measured != torch.__version__:
+        pytest.skip(f"outcomes were measured with torch {measured}, this is {torch.__version__}")
+    (case,) = (case for case in CASES if case.name == name)
+    row = of(case)
+    for setup, part in ((case.faulty, "faulty"), (case.healthy, "twin")):
+        (value,) = train(setup, SEEDS[:1]).trained
+        assert math.isclose(value, row[part][0], rel_tol=1e-4, abs_tol=1e-4), part
