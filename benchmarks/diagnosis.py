@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from tests.faults.cases import CASES, HEALTHY, Case, Setup
-from tests.faults.form import differences, half
+from tests.faults.form import described, differences, half
 from tests.faults.outcomes import (
     MARGIN,
     REACHED,
@@ -82,10 +82,9 @@ def label(names: list[str]) -> dict[str, Any]:
         faulty = dict(zip(of_case, told(pool.map(of_fault, cases), "faulty"), strict=True))
     return {
         "cases": {
-            name: _case(name, ends, str(of_case[name]), *healthy[str(of_case[name])])
-            for name, ends in faulty.items()
+            name: _case(name, ends, *healthy[str(of_case[name])]) for name, ends in faulty.items()
         },
-        "healthy": {name: {**asdict(healthy[name][0]), **healthy[name][1]} for name in runs},
+        "healthy": {name: _run(name, *healthy[name]) for name in runs},
     }
 
 
@@ -98,10 +97,11 @@ def told(results: Iterable[Any], what: str) -> Iterable[Any]:
         yield result
 
 
-def _case(
-    name: str, faulty: Ends, twin: str, healthy: Ends, judged: dict[str, Any]
-) -> dict[str, Any]:
+def _case(name: str, faulty: Ends, healthy: Ends, judged: dict[str, Any]) -> dict[str, Any]:
+    case = next(case for case in CASES if case.name == name)
     return {
+        "setup": described(case.faulty),
+        "twin_setup": described(case.healthy),
         "faulty": faulty.trained,
         "twin": healthy.trained,
         "untrained": healthy.untrained,
@@ -109,6 +109,11 @@ def _case(
         "twin_reached": judged["reached"],
         "twin_healthy": judged["healthy"],
     }
+
+
+def _run(name: str, ends: Ends, judged: dict[str, Any]) -> dict[str, Any]:
+    setup = next(run for run in HEALTHY if run.name == name)
+    return {"setup": described(setup), **asdict(ends), **judged}
 
 
 def merged(stored: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ravine import optim
+from ravine import stopping as stopping_module
 from ravine.errors import SettingError
 from ravine.stopping import EarlyStopping, Stop, stop
 
@@ -262,3 +263,22 @@ def test_the_averaged_weights_of_schedule_free_are_kept() -> None:
     stopping.restore()
     assert torch.equal(model.weight, evaluated[2])
     assert not torch.allclose(model.weight, trained[2], rtol=1e-3)
+
+
+def test_an_evaluation_costs_the_same_however_many_came_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One application of the rule for each, in both forms; a look through all would be N²/2."""
+    applied = []
+    after = stopping_module._Rule.after
+    monkeypatch.setattr(
+        stopping_module._Rule,
+        "after",
+        lambda rule, *args: applied.append(args) or after(rule, *args),
+    )
+    stopping, values = EarlyStopping(network(), patience=40), [1 / (1 + k % 7) for k in range(60)]
+    stopped = [stopping(value) for value in values]
+    assert (len(applied), stopping.best, stopping.best_value) == (60, 6, 1 / 7)
+    assert stopped == [False] * 46 + [True] * 14
+    assert stop(values, 40) == Stop(46, 6)
+    assert len(applied) == 120

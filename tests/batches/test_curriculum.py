@@ -65,6 +65,9 @@ def test_an_infinite_score_is_the_hardest() -> None:
 def test_what_cannot_be_a_curriculum_is_said() -> None:
     with pytest.raises(SettingError, match="scores hold 2 NaN of 3"):
         curriculum([float("nan"), 1.0, float("nan")])
+    for scores in (["a", "b"], [None, 1.0], [[1.0], [2.0, 3.0]]):
+        with pytest.raises(SettingError, match=r"scores cannot be read as numbers .*expected one"):
+            curriculum(scores)
     with pytest.raises(SettingError, match=r"scores have shape \[2, 1\]"):
         curriculum(torch.zeros(2, 1))
     with pytest.raises(SettingError, match="scores of 100 examples, the training data have 99"):

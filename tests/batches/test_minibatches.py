@@ -144,3 +144,7 @@ def test_what_cannot_be_batches_is_said() -> None:
     ):
         with pytest.raises(SettingError, match=rf"'odd' gave {said}; expected torch.int64 \[5\]"):
             Batches([0], 5, 2, CPU, [Odd(indices)]).at(0)
+    for outside, span in (([0, 1, 2, 3, 5], "0 to 5"), ([-1, 1, 2, 3, 4], "-1 to 4")):
+        message = f"'odd' gave indices from {span} in epoch 1; expected indices of examples, 0 to 4"
+        with pytest.raises(SettingError, match=message):
+            Batches([0], 5, 2, CPU, [Odd(torch.tensor(outside))]).at(2)

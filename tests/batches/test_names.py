@@ -26,7 +26,19 @@ def test_an_unknown_name_is_said_with_the_nearest() -> None:
         named("shufled", TARGETS)
 
 
+def test_targets_are_needed_for_classes_alone() -> None:
+    for name in set(NAMES) - {"stratified"}:
+        assert named(name, None) == named(name) == named(name, TARGETS)
+    with pytest.raises(SettingError, match="--batches stratified came without training targets"):
+        named("stratified", None)
+
+
+def test_an_empty_name_is_said() -> None:
+    with pytest.raises(SettingError, match="--batches is empty; expected one of shuffled, "):
+        named("", TARGETS)
+
+
 def test_targets_that_are_no_classes_cannot_be_stratified() -> None:
-    with pytest.raises(SettingError, match=r"labels hold 0.25"):
+    with pytest.raises(SettingError, match=r"--batches stratified takes .* for .*labels hold 0.25"):
         named("stratified", TARGETS / 4)
     assert named("shuffled", TARGETS / 4) == batches.shuffled()

@@ -102,7 +102,9 @@ def test_labels_are_whole_numbers_or_words(labels: object) -> None:
 
 
 def test_what_cannot_be_labels_is_said() -> None:
-    with pytest.raises(SettingError, match=r"labels hold 0.5; expected whole numbers"):
+    with pytest.raises(
+        SettingError, match=r"stratified\(labels\): labels hold 0.5; expected whole numbers"
+    ):
         stratified(torch.tensor([0.0, 0.5, 1.0]))
     for value in ("nan", "inf"):
         with pytest.raises(SettingError, match=f"labels hold {value}"):

@@ -13,27 +13,29 @@ from ravine.diagnostics.recorder import DENSE, Recorder
 class Timed(Instrument):
     """Takes so many seconds."""
 
-    quantities, cost, passes = {}, "", 0.0
+    quantities, cost = {}, ""
 
-    def __init__(self, name: str, seconds: float):
-        self.name, self.seconds = name, seconds
+    def __init__(self, name: str, seconds: float, passes: float = 0.1):
+        self.name, self.seconds, self.passes = name, seconds, passes
 
 
 class World:
     """A run whose steps take a second, and a recorder of it."""
 
     def __init__(self, *instruments: Timed, budget: float = 0.05):
-        self.now, self.instruments = 0.0, instruments
+        self.now, self.shared = 0.0, 0.0
         self.recorder = Recorder(instruments, budget, lambda: self.now)
         self.measured: dict[str, list[int]] = {one.name: [] for one in instruments}
 
     def steps(self, count: int, loss=lambda step: 1.0) -> World:
         for step in range(count):
+            before = self.now
             for one in self.recorder.due():
+                self.now += self.shared
                 self.measured[one.name].append(step)
                 self.recorder.measure(one, step, lambda one=one, step=step: self._take(one, step))
+            self.recorder.passed(1.0, self.now - before)
             self.now += 1.0
-            self.recorder.passed(1.0)
             self.recorder.saw(loss(step))
         return self
 
@@ -51,13 +53,33 @@ def test_the_start_is_dense_and_paid_back():
 
 @pytest.mark.parametrize("budget", [0.01, 0.05, 0.2])
 def test_the_budget_is_kept(budget):
-    """Over 5000 s of steps: the share, and at most one measurement and the dense start beyond it."""
-    world = World(Timed("cheap", 1e-4), Timed("middling", 0.3), Timed("dear", 4.0), budget=budget)
-    world.steps(5000)
+    """Over 5000 s of steps: the share, and at most the dense start and a measurement beyond it."""
+    cheap, middling, dear = Timed("cheap", 1e-4), Timed("middling", 0.3), Timed("dear", 4.0, 8.0)
+    world = World(cheap, middling, dear, budget=budget).steps(5000)
     spent = sum(account.spent for account in world.recorder.accounts.values())
-    assert spent <= budget * 5000 + DENSE * 4.3001
-    assert len(world.measured["cheap"]) == 5000
-    assert len(world.measured["dear"]) == pytest.approx(5000 * budget / 3 / 4.0, abs=DENSE + 1)
+    assert spent <= budget * 5000 + DENSE * 0.3001 + 4.0
+    assert len(world.measured["cheap"]) == (5000 if budget >= 0.05 else pytest.approx(1950, abs=20))
+
+
+def test_what_no_instrument_took_itself_is_charged_too():
+    """A second around each measurement, of which the instrument knows nothing."""
+    world = World(Timed("cheap", 1e-4))
+    world.shared = 1.0
+    world.steps(4000)
+    assert len(world.measured["cheap"]) == pytest.approx(4000 * 0.05, abs=DENSE + 1)
+
+
+def test_shares_go_with_the_square_root_of_the_cost():
+    """400 times as dear: a twentieth of the measurements. (Dear ones are not in the dense start.)"""
+    world = World(Timed("a", 0.05, 9.0), Timed("b", 20.0, 9.0)).steps(40_000)
+    counts = {name: len(steps) for name, steps in world.measured.items()}
+    assert counts["a"] / counts["b"] == pytest.approx(20, rel=0.05)
+
+
+def test_a_dear_instrument_waits_until_it_can_pay():
+    """It is guessed to take as long as 50 steps: at 5%, once in 1000."""
+    world = World(Timed("dear", 50.0, 100.0)).steps(2500)
+    assert world.measured["dear"] == pytest.approx([1000, 2000], abs=2)
 
 
 def test_after_a_spike_the_next_steps_are_measured():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Literal
@@ -164,6 +164,22 @@ def _inside(path: str, one: Any, other: Any) -> list[str]:
             f"{path}.{name}".lstrip("."), one.keywords.get(name), other.keywords.get(name)
         )
     ]
+
+
+def described(what: Any) -> str:
+    """A setup, or anything in it, as text: what is labelled again when it changes."""
+    if isinstance(what, Setup):
+        parts = {f.name: getattr(what, f.name) for f in fields(what) if f.name != "name"}
+        return f"Setup({_listed(parts)})"
+    if isinstance(what, partial):
+        return f"{what.func.__name__}({_listed(what.keywords)})"
+    if isinstance(what, Rule):
+        return f"{what.title}({_listed(what.defaults)})"
+    return what.__name__ if hasattr(what, "__name__") else repr(what)
+
+
+def _listed(parts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={described(value)}" for name, value in parts.items())
 
 
 def half(of: Case | Setup) -> Half:

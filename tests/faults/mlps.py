@@ -6,7 +6,7 @@ from functools import partial
 
 from torch import nn
 
-from ravine import chain, decoupled, initializers, rules
+from ravine import chain, decoupled, initializers, rules, schedules
 from tests.faults import costs, data
 from tests.faults.form import Case, case, changed
 from tests.faults.models import BatchMean, Half, mlp
@@ -75,7 +75,13 @@ CASES: tuple[Case, ...] = (
         initializers.variance_scaling(scale=16.0),
     ),
     case("relu-negative-biases", "dying_relus", MLP, "init", partial(biases, value=-4.0)),
-    case("relu-killed-by-rate", "dying_relus lr_too_high", DEEP, "lr", 1.0),
+    case(
+        "relus-killed-at-first",
+        "dying_relus lr_too_high",
+        changed(ADAM, "model.sizes", (64, 64, 64, 64, 10)),
+        "schedule",
+        schedules.piecewise([10], [100.0, 1.0]),
+    ),
     case(
         "tanh-weights-x20",
         "saturated_units bad_scale_at_start",
@@ -121,7 +127,7 @@ CASES: tuple[Case, ...] = (
     case(
         "momentum-0.99",
         "oscillating_loss lr_too_high",
-        changed(changed(MOMENTUM, "model.sizes", (64, 64, 64, 10)), "lr", 0.1),
+        changed(changed(MOMENTUM, "model.sizes", (64, 64, 64, 10)), "lr", 0.05),
         "optimizer",
         rules.momentum(momentum=0.99),
     ),

@@ -54,12 +54,12 @@ RINGS = changed(
 
 CASES: tuple[Case, ...] = (
     case(
-        "correlated-features", "ill_conditioned", changed(LINEAR, "lr", 0.04), "data.condition", 1e4
+        "correlated-features", "ill_conditioned", changed(LINEAR, "lr", 0.08), "data.condition", 1e4
     ),
     case(
         "features-of-all-scales",
         "ill_conditioned unscaled_inputs",
-        changed(changed(LINEAR, "data.rotated", False), "lr", 0.04),
+        changed(changed(LINEAR, "data.rotated", False), "lr", 0.08),
         "data.condition",
         1e4,
     ),

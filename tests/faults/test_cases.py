@@ -14,7 +14,7 @@ from scipy import stats
 
 from ravine.initializers import constant
 from tests.faults.cases import CASES, HEALTHY, KINDS, half
-from tests.faults.form import changed, differences
+from tests.faults.form import changed, described, differences
 from tests.faults.outcomes import (
     MARGIN,
     MOST,
@@ -70,6 +70,10 @@ def test_every_case_has_a_label_and_no_other_is_stored():
     assert list(stored()["healthy"]) == [run.name for run in HEALTHY]
     assert stored()["rules"]["seeds"] == list(SEEDS)
     assert (stored()["rules"]["margin"], stored()["rules"]["reached"]) == (MARGIN, REACHED)
+    changed_since = [c.name for c in CASES if of(c)["setup"] != described(c.faulty)]
+    changed_since += [c.name for c in CASES if of(c)["twin_setup"] != described(c.healthy)]
+    changed_since += [run.name for run in HEALTHY if of(run)["setup"] != described(run)]
+    assert not changed_since, "label anew: python -m benchmarks.diagnosis --label NAME ..."
     lengths = {len(of(case)[part]) for case in CASES for part in ("faulty", "twin", "untrained")}
     lengths |= {len(of(run)[part]) for run in HEALTHY for part in ("trained", "untrained")}
     assert lengths == {len(SEEDS)}

@@ -23,9 +23,7 @@ CASES: tuple[Case, ...] = (
         "model.frozen",
         True,
     ),
-    case(
-        "transformer-detached", "frozen_parameters constant_output", ROWS, "model.middle", Detached
-    ),
+    case("transformer-detached", "frozen_parameters", ROWS, "model.middle", Detached),
     case("tags-rolled", "shuffled_labels", TAGS, "data.roll", 1),
     case("places-taken-for-classes", "cost_target_mismatch", TAGS, "cost", costs.by_place_swapped),
     case(

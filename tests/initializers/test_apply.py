@@ -9,6 +9,9 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+from torch.nn.utils.parametrize import register_parametrization
 
 from ravine.errors import ParameterError, SettingError, UnknownNameError
 from ravine.initializers import (
@@ -183,7 +186,11 @@ def test_tied_weights_are_drawn_once_under_their_first_name() -> None:
 
 def gains(model: nn.Module, weights, gain) -> dict[str, float]:
     chosen = plan(model, weights, gain=gain).assignments
-    return {assignment.parameter: assignment.gain for assignment in chosen if "weight" in assignment.parameter}
+    return {
+        assignment.parameter: assignment.gain
+        for assignment in chosen
+        if "weight" in assignment.parameter
+    }
 
 
 def test_the_gain_of_the_activation_that_follows() -> None:
@@ -253,3 +260,120 @@ def test_a_layer_without_inputs_is_refused() -> None:
         model = nn.Linear(0, 3)
     with pytest.raises(SettingError, match="'weight': fan_in=0; expected a positive number"):
         initialize(model)
+
+
+def test_frozen_parameters_are_left() -> None:
+    model = filled()
+    model.linear.requires_grad_(False)
+    model.norm.bias.requires_grad_(False)
+    model.embedding.weight.requires_grad_(False)
+    initialize(model, layers={"l*": "ones", "conv.weight": "ones", "*.bias": "ones"})
+    frozen = {"linear.weight", "linear.bias", "norm.bias", "embedding.weight"}
+    chosen = plan(model)
+    assert set(chosen.left) == frozen | {"own", "slope.weight"}
+    assert {a.parameter for a in chosen.assignments if "frozen" in a.why} == frozen
+    for name in frozen:
+        assert torch.all(model.get_parameter(name) == 7.0), name
+    assert torch.all(model.conv.weight == 1.0)
+    assert torch.all(model.lstm.weight_ih_l0 == 1.0)
+
+
+def test_a_pattern_for_frozen_parameters_alone_is_refused() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[0].requires_grad_(False)
+    with pytest.raises(
+        SettingError, match=r"'0\.\*' matches frozen parameters alone, such as '0\.w"
+    ):
+        initialize(model, layers={"0.*": "zeros"})
+
+
+def test_a_refusal_changes_nothing() -> None:
+    """The last parameter is the one that cannot be drawn."""
+    model = nn.Sequential(weight_norm(nn.Linear(3, 3)), nn.Linear(3, 3), nn.BatchNorm1d(3))
+    model.append(parametrizations.orthogonal(nn.Linear(3, 3)))
+    model.append(nn.PReLU())
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(SettingError, match=r"'4\.weight': the shape \(1,\) has no fans"):
+        initialize(model, "ones", layers={"4.weight": "he_normal"})
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_parametrized_weights_are_drawn_under_their_own_name() -> None:
+    """weight_norm and a symmetric matrix by halves give back what was put in: as without them."""
+    model = nn.Sequential(weight_norm(nn.Linear(6, 6)), nn.Linear(6, 6), nn.LSTM(6, 5)).double()
+    weight_norm(model[2], "weight_hh_l0")
+    weight_norm(model[1], "bias", dim=None)
+    places = {name: param.data_ptr() for name, param in model.named_parameters()}
+    plain = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6), nn.LSTM(6, 5)).double()
+    settings = {"layers": {"1.weight": "identity"}, "gain": 0.5, "seed": 3}
+    initialize(model, "glorot_uniform", "ones", **settings)
+    initialize(plain, "glorot_uniform", "ones", **settings)
+    for name in ("0.weight", "0.bias", "1.weight", "1.bias", "2.weight_hh_l0", "2.weight_ih_l0"):
+        layer, own = model[int(name[0])], name[2:]
+        torch.testing.assert_close(
+            getattr(layer, own), plain.get_parameter(name), rtol=1e-12, atol=1e-14
+        )
+    rows = {a.parameter: a.why for a in plan(model).assignments}
+    assert rows["0.weight"] == "weight, through its parametrization"
+    assert rows["1.bias"] == "bias, through its parametrization"
+    assert not any("original" in name for name in rows)
+    assert places == {name: param.data_ptr() for name, param in model.named_parameters()}
+    initialize(model, biases="ones", layers={"0.weight": "identity"})
+    torch.testing.assert_close(model[0].weight, torch.eye(6).double(), rtol=1e-12, atol=1e-14)
+
+
+def test_what_a_parametrization_makes_of_a_draw() -> None:
+    """Divided by its norm; orthogonal as before."""
+    model = nn.Sequential(
+        spectral_norm(nn.Linear(5, 4)), parametrizations.orthogonal(nn.Linear(4, 4))
+    )
+    model.double()
+    initialize(model, "orthogonal", seed=1)
+    expected = initialize(
+        nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 4)).double(), "orthogonal", seed=1
+    )
+    for _ in range(3):
+        torch.testing.assert_close(model[0].weight, expected[0].weight, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(model[1].weight, expected[1].weight, rtol=1e-12, atol=1e-13)
+    initialize(model, "random_normal")
+    assert (
+        float(torch.linalg.matrix_norm(model[1].weight @ model[1].weight.T - torch.eye(4))) < 1e-12
+    )
+
+
+def test_planning_leaves_no_trace() -> None:
+    """spectral_norm changes its vectors whenever the weight is computed in training."""
+    model = nn.Sequential(spectral_norm(nn.Linear(5, 4))).train()
+    before = copy.deepcopy(model.state_dict())
+    plan(model)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+class OneWay(nn.Module):
+    """A parametrization that nothing can be assigned through."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.exp()
+
+
+def test_parametrizations_that_cannot_take_a_draw() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    register_parametrization(model[0], "weight", OneWay())
+    before = copy.deepcopy(model[0].state_dict())
+    initialize(model, layers={"0.bias": "zeros"})
+    original = "0.parametrizations.weight.original"
+    assert plan(model).left == (original,)
+    assert torch.equal(model.get_parameter(original), before["parametrizations.weight.original"])
+    assert "no right_inverse" in str(plan(model))
+    normed = nn.Sequential(nn.Linear(3, 3), weight_norm(nn.Linear(3, 3)))
+    kept = copy.deepcopy(normed.state_dict())
+    with pytest.raises(
+        SettingError, match=r"'1\.weight': its parametrization makes what is not fin"
+    ):
+        initialize(normed, "zeros")
+    for name, value in normed.state_dict().items():
+        assert torch.equal(value, kept[name]), name
+    normed[1].parametrizations.weight.original0.requires_grad_(False)
+    assert plan(normed).left == ("1.weight",)

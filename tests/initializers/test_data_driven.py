@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -255,7 +256,7 @@ def test_gradients_that_cannot_be_equal_are_refused_and_weights_restored() -> No
     model = initialize(Skips().double())
     before = copy.deepcopy(model.state_dict())
     with pytest.raises(
-        SettingError, match=r"after 50 passes the gradient at layer 'layers\..*residual"
+        SettingError, match=r"in the best of 50 passes the gradient at layer 'layers\..*residual"
     ):
         scale_to_gradients(model, X, X, F.mse_loss)
     for name, value in model.state_dict().items():
@@ -270,6 +271,39 @@ def test_gradients_that_cannot_be_equal_are_refused_and_weights_restored() -> No
         scale_to_activations(model, poisoned)
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_the_tolerance_that_an_error_offers_is_enough() -> None:
+    model = initialize(Skips().double())
+    with pytest.raises(SettingError, match="--init gradient_scaled") as refused:
+        scale_to_gradients(model, X, X, F.mse_loss)
+    offered = float(re.search(r"tolerance=([0-9.e+-]+),", str(refused.value))[1])
+    scaling = scale_to_gradients(model, X, X, F.mse_loss, tolerance=offered)
+    assert 1e-3 < scaling.spread <= offered
+    gradients = gradients_of(model, X, X, F.mse_loss)
+    ratios = [value / gradients["layers.5"] for value in gradients.values()]
+    assert max(max(r, 1 / r) for r in ratios) - 1 == pytest.approx(scaling.spread, rel=1e-9)
+
+
+def test_the_spread_that_remains_of_activations() -> None:
+    model = chain(nn.ReLU, depth=3)
+    with torch.no_grad():
+        model[0].bias.copy_(torch.linspace(-1, 1, 24))
+    scaling = scale_to_activations(model, X, tolerance=0.05)
+    reached = [spread(output) for output in list(outputs_of(model, X).values())[:-1]]
+    assert scaling.spread == pytest.approx(max(max(r, 1 / r) for r in reached) - 1, rel=1e-9)
+    assert 1e-6 < scaling.spread <= 0.05
+
+
+@pytest.mark.parametrize("way", ["activations", "gradients"])
+def test_frozen_layers_are_left_alone_and_named(way: str) -> None:
+    model = convolutional()
+    model[4].weight.requires_grad_(False)
+    kept = model[4].weight.clone()
+    scaling = WAYS[way](model)
+    assert scaling.left == {"4": "its weight is frozen"}
+    assert torch.equal(model[4].weight, kept)
+    assert [row.layer for row in scaling.layers] == ["0", "7"]
 
 
 def test_layers_that_no_gradient_reaches_are_left_alone() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrizations import weight_norm
 
 from ravine.errors import SettingError, UnknownNameError
 from ravine.initializers import (
@@ -19,7 +21,9 @@ from ravine.initializers import (
     scale_to_activations,
     scale_to_gradients,
     start,
+    zeros,
 )
+from ravine.initializers._data_driven import nearest_to_equal
 
 RANDOM = torch.Generator().manual_seed(0)
 X = torch.randn(40, 6, generator=RANDOM)
@@ -167,5 +171,153 @@ def test_what_is_no_start_is_refused() -> None:
     for bad in (3, None, nn.ReLU()):
         with pytest.raises(SettingError, match="expected a name, an initializer or a function"):
             start(bad)
-    with pytest.raises(SettingError, match="give no bias for the output layer"):
+    for partial in ("he_normal+", "", "+output_bias", "he_normal++output_bias"):
+        with pytest.raises(
+            SettingError, match=rf"--init {re.escape(repr(partial))} has an empty part"
+        ):
+            start(partial)
+    with pytest.raises(
+        SettingError, match="--init output_bias: the classes are 5 to 7; expected 0"
+    ):
         start("output_bias")(built(), 0, X, LABELS + 5, F.cross_entropy)
+
+
+def test_what_was_typed_is_in_the_error() -> None:
+    with pytest.raises(
+        SettingError, match=r"^--init open_gates: Sequential has no LSTM.*lists other"
+    ):
+        start("he_normal+open_gates")(built(), 0, X, LABELS, F.cross_entropy)
+    broken = X.clone()
+    broken[0, 0] = float("nan")
+    for name in ("lsuv", "gradient_scaled"):
+        with pytest.raises(SettingError, match=rf"^--init {name}: the .* layer '0' measures nan"):
+            start(name)(built(), 0, broken, LABELS, F.cross_entropy)
+
+
+@pytest.mark.parametrize("name", [n for n in STARTS if n not in ("as_built", "open_gates")])
+def test_frozen_parameters_stay(name: str) -> None:
+    """A pretrained backbone, and a head that is trained."""
+    model = built()
+    model[0].requires_grad_(False)
+    before = copy.deepcopy(model.state_dict())
+    start(name)(model, 7, X, LABELS, F.cross_entropy)
+    for key in ("0.weight", "0.bias"):
+        assert torch.equal(model.state_dict()[key], before[key]), key
+    changed = "3.bias" if name == "output_bias" else "3.weight"
+    assert not torch.equal(model.state_dict()[changed], before[changed])
+
+
+def test_frozen_biases_stay() -> None:
+    lstm = nn.LSTM(3, 2, num_layers=2)
+    lstm.bias_ih_l0.requires_grad_(False)
+    kept = lstm.bias_ih_l0.clone()
+    start("open_gates")(lstm, 0, X, LABELS, F.cross_entropy)
+    assert torch.equal(lstm.bias_ih_l0, kept)
+    assert lstm.bias_ih_l1[2:4].tolist() == [1, 1]
+    lstm.requires_grad_(False)
+    with pytest.raises(
+        SettingError, match="--init open_gates: LSTM has no LSTM or LSTMCell with bias"
+    ):
+        start("open_gates")(lstm, 0, X, LABELS, F.cross_entropy)
+    model = built().requires_grad_(False)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(SettingError, match=r"--init output_bias: the bias .* '3' is frozen"):
+        start("output_bias")(model, 0, X, LABELS, F.cross_entropy)
+    assert same(list(model.state_dict().values()), list(before.values()))
+
+
+class Own(nn.Module):
+    """A layer that no rule knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix, self.norm = nn.Parameter(torch.ones(6, 3)), nn.BatchNorm1d(6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(x) @ self.matrix
+
+
+@pytest.mark.parametrize("name", [*NAMES, "lsuv", "gradient_scaled"])
+def test_a_model_without_weights_to_draw_is_refused(name: str) -> None:
+    for model, left in ((Own(), "matrix"), (built().requires_grad_(False), "0.weight, 0.bias")):
+        message = (
+            rf"--init {name}: .* draws no weight of .*Linear, .*plan\(model\)\.left .*: {left}"
+        )
+        with pytest.raises(SettingError, match=message):
+            start(name)(model, 0, X, LABELS, F.cross_entropy)
+    with pytest.raises(SettingError, match=r"zeros\(\) draws no weight of Own"):
+        start(zeros())(Own(), 0, X, LABELS, F.cross_entropy)
+
+
+def test_weight_norm_is_drawn_through() -> None:
+    model = nn.Sequential(weight_norm(nn.Linear(6, 8)), nn.ReLU(), weight_norm(nn.Linear(8, 3)))
+    started("glorot_uniform", model=model)
+    plain = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    initialize(plain, "glorot_uniform", seed=7)
+    for layer in (0, 2):
+        assert torch.allclose(model[layer].weight, plain[layer].weight, rtol=1e-6)
+    message = r"--init lsuv: no layer can be scaled \(0: its weight is computed"
+    with pytest.raises(SettingError, match=message):
+        started("lsuv", model=model)
+
+
+class Residual(nn.Module):
+    """Blocks whose gradients add up, whatever the weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(6, 6) for _ in range(6))
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for first, second in zip(self.layers[::2], self.layers[1::2], strict=True):
+            x = x + second(F.relu(first(x)))
+        return self.head(x)
+
+
+def uneven(model: nn.Module) -> float:
+    """The largest ratio of the gradients at a layer's output and at the last one's, or its inverse."""
+    outputs = []
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    handles = [m.register_forward_hook(lambda m, args, out: outputs.append(out)) for m in layers]
+    grads = torch.autograd.grad(F.cross_entropy(model(X), LABELS), outputs)
+    for handle in handles:
+        handle.remove()
+    ratios = [float(grad.std(correction=0) / grads[-1].std(correction=0)) for grad in grads]
+    return max(max(ratio, 1 / ratio) for ratio in ratios)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_residual_models_start_from_the_best_pass(seed: int) -> None:
+    model = Residual()
+    initialize(model, "orthogonal", seed=seed)
+    before = uneven(model)
+    with pytest.raises(SettingError, match="in the best of 50 passes"):
+        scale_to_gradients(model, X, LABELS, F.cross_entropy)
+    assert uneven(model) == before
+    start("gradient_scaled")(model, seed, X, LABELS, F.cross_entropy)
+    after = uneven(model)
+    assert 1 + 1e-3 < after <= before
+    for attempts in (1, 2, 5, 20, 50):  # no pass is better
+        other = initialize(Residual(), "orthogonal", seed=seed)
+        found = nearest_to_equal(other, X, LABELS, F.cross_entropy, attempts=attempts)
+        assert found.spread == pytest.approx(uneven(other) - 1, rel=1e-3)
+        assert found.spread >= after - 1 - 1e-4
+
+
+@pytest.mark.parametrize("name", ["lsuv", "gradient_scaled", "output_bias"])
+def test_thousands_of_examples(name: str) -> None:
+    """No pass takes more than 128 of them; they come from all classes, which lie one after another."""
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.arange(3).repeat_interleave(torch.tensor([1000, 3000, 96]))
+    inputs = torch.randn(4096, 6, generator=generator) + 4 * labels[:, None]
+    model, seen = built().eval(), []
+    model.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    start(name)(model, 0, inputs, labels, F.cross_entropy)
+    assert {len(batch) for batch in seen} == {128}
+    assert torch.equal(seen[0], inputs[::32])
+    if name == "lsuv":  # 128 examples of 3 and 8 outputs measure a deviation to about 5%
+        assert float(model(inputs).detach().std()) == pytest.approx(1, rel=0.1)
+    if name == "output_bias":
+        frequencies = torch.tensor([1001.0, 3001.0, 97.0]) / 4099
+        assert torch.allclose(model[3].bias, frequencies.log(), rtol=1e-5)

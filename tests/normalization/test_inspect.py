@@ -7,9 +7,9 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ravine.normalization import inspect
+from ravine.normalization import inspect, refresh
 from ravine.normalization._layers import batch_norms
 from tests.normalization.models import convolutional, drawn, everything, mlp, same
 
@@ -106,3 +106,24 @@ def test_nothing_changes(examples: int) -> None:
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         inspect(model, drawn(20, 3))
     assert same(everything(model), before)
+
+
+class ByName(nn.Module):
+    """Calls its batch norm with a named argument."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(input=x)
+
+
+def test_inputs_given_by_name() -> None:
+    model, x = ByName().double().train(), drawn(20, 3)
+    before = everything(model)
+    (record,) = inspect(model, x)
+    np.testing.assert_allclose(record.mean, x.numpy().mean(axis=0), atol=1e-12)
+    assert same(everything(model), before)
+    refresh(model, [x])
+    np.testing.assert_allclose(model.norm.running_var, x.numpy().var(axis=0, ddof=1), rtol=1e-12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
@@ -67,9 +68,14 @@ def test_what_is_refused() -> None:
         named("cosin", 100)
     with pytest.raises(UnknownNameError, match=r"unknown schedule 'lineer'; did you mean linear"):
         named("warmup+lineer", 100)
-    for unknown in ("warmup", "warmup+", "", "cosine+warmup", "warmup+warmup+cosine", "Cosine"):
+    for unknown in ("warmup", "cosine+warmup", "warmup+warmup+cosine", "Cosine"):
         with pytest.raises(UnknownNameError):
             named(unknown, 100)
+    for partial in ("warmup+", "", "+cosine", "warmup++cosine"):
+        with pytest.raises(
+            SettingError, match=rf"--schedule {re.escape(repr(partial))} has an empty"
+        ):
+            named(partial, 100)
     with pytest.raises(SettingError, match="steps=1; a warmup in front needs 2"):
         named("warmup+cosine", 1)
     with pytest.raises(SettingError, match="steps=0 is out of range"):

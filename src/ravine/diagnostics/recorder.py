@@ -13,8 +13,11 @@ BUDGET = 0.05
 """Share of a run's own time that measuring may take."""
 
 DENSE = 5
-"""First steps of a run, and steps after an anomaly, that are measured whatever they cost; the time is
-borrowed from the budget of the steps that follow."""
+"""First steps of a run, and steps after an anomaly, at which all cheap instruments measure; the time
+is borrowed from the budget of the steps that follow."""
+
+CHEAP = 5.0
+"""Backward passes up to which an instrument counts as cheap."""
 
 MEMORY = 20
 """Losses that a new one is compared with."""
@@ -44,9 +47,10 @@ class Account:
 class Recorder:
     """Decides at every step which instruments measure it, and writes down what they say.
 
-    Every instrument has an equal share of the budget. It saves its share of the time that passes and
-    is due when it can pay for a measurement, by what its last ones took: cheap ones measure every
-    step, dear ones now and then.
+    An instrument saves its share of the time that passes, and is due when it can pay for a
+    measurement, by what its last ones took. Shares go with the square root of that cost: one that is
+    100 times as dear as another measures a tenth as often. With equal shares it would be a hundredth,
+    and what cheap ones cannot use would be lost.
 
     Args:
         instruments: what there is to measure with.
@@ -59,9 +63,11 @@ class Recorder:
     ):
         self.history = History()
         self._instruments = list(instruments)
-        self._share = budget / max(1, len(self._instruments))
+        self._budget = budget
         self._clock = clock
         self._accounts = {instrument.name: Account() for instrument in self._instruments}
+        self._taken: dict[str, float] = {}
+        self._step_seconds = 0.0
         self._dense = DENSE
         self._losses: list[float] = []
 
@@ -78,7 +84,15 @@ class Recorder:
         account = self._accounts[instrument.name]
         if account.failure is not None:
             return False
-        return self._dense > 0 or account.seconds is None or account.credit >= account.seconds
+        if self._dense > 0 and instrument.passes <= CHEAP:
+            return True
+        return account.credit >= self._cost(instrument) > 0
+
+    def _cost(self, instrument: Instrument) -> float:
+        """Seconds of a measurement: what the last ones took, or a guess. A backward pass takes about
+        half of a step."""
+        seconds = self._accounts[instrument.name].seconds
+        return instrument.passes * self._step_seconds / 2 if seconds is None else seconds
 
     def measure(self, instrument: Instrument, step: int, take: Callable[[], Readings]) -> None:
         """Take a measurement, write it down, and charge for it. A failure rests the instrument."""
@@ -88,22 +102,37 @@ class Recorder:
         except Exception as error:  # whatever it is, training goes on
             lines = str(error).strip().splitlines() or [""]
             account.failure = f"{type(error).__name__}: {lines[0]}"
-        self.charge(instrument, self._clock() - start)
+        self._taken[instrument.name] = self._taken.get(instrument.name, 0.0) + self._clock() - start
         account.measurements += 1
 
-    def charge(self, instrument: Instrument, seconds: float) -> None:
-        """Take what an instrument took from its credit."""
-        account = self._accounts[instrument.name]
-        account.spent += seconds
-        account.credit -= seconds
-        before = account.seconds
-        account.seconds = seconds if before is None else 0.7 * before + 0.3 * seconds
+    def passed(self, seconds: float, looking: float) -> None:
+        """A step of the run has passed.
 
-    def passed(self, seconds: float) -> None:
-        """A step of the run has passed and took so long, measuring not counted."""
+        Args:
+            seconds: what it took, measuring not counted.
+            looking: what measuring took; what no instrument took itself, such as catching the
+                layers' outputs, is shared by those that measured.
+        """
         self._dense = max(0, self._dense - 1)
-        for account in self._accounts.values():
-            account.credit += self._share * seconds
+        self._settle(looking)
+        before = self._step_seconds
+        self._step_seconds = seconds if before == 0 else 0.9 * before + 0.1 * seconds
+        awake = [i for i in self._instruments if self._accounts[i.name].failure is None]
+        weights = {i.name: math.sqrt(self._cost(i)) for i in awake}
+        total = sum(weights.values()) or 1.0
+        for name, weight in weights.items():
+            self._accounts[name].credit += self._budget * seconds * weight / total
+
+    def _settle(self, looking: float) -> None:
+        """Charge those that measured in this step."""
+        shared = max(0.0, looking - sum(self._taken.values())) / max(1, len(self._taken))
+        for name, seconds in self._taken.items():
+            account, cost = self._accounts[name], seconds + shared
+            account.spent += cost
+            account.credit -= cost
+            before = account.seconds
+            account.seconds = cost if before is None else 0.7 * before + 0.3 * cost
+        self._taken = {}
 
     def saw(self, loss: float) -> None:
         """Hear of a loss; after a spike, or the first NaN, the next steps are measured densely."""

@@ -120,9 +120,10 @@ class Watcher:
             self._before = None
         now = time.perf_counter()
         self._looked += now - start
-        self._recorder.passed(now - self._since - self._looked)
-        self._since, self._looked = now, 0.0
+        self._recorder.passed(now - self._since - self._looked, self._looked)
+        self._since = now
         self._get_ready()
+        self._looked = time.perf_counter() - now  # hanging hooks is for the step to come
 
     def evaluated(self, point: Point) -> None:
         """Write down an evaluation: training cost, validation cost, validation metric."""

@@ -172,10 +172,10 @@ def scale_to_gradients(
         W_l ← W_l · std(δ_l) / std(δ_{l-1})        for l = 2 ... L, all at once
 
     repeated until std(δ_l) and std(δ_L) are within a factor 1 + tolerance for all l. W_l carries δ_l
-    back to δ_{l-1}, so their ratio is in proportion to it. Only ratios are set: std(δ_L) is what cost and outputs make
-    it, and the first layer's weight stays. In a chain of layers with homogeneous activations (ReLU),
-    linear in the outputs' gradient, one pass is enough; others take a few; one with batch
-    normalization after each layer takes L.
+    back to δ_{l-1}, so their ratio is in proportion to it. Only ratios are set: std(δ_L) is what cost
+    and outputs make it, and the first layer's weight stays. In a chain of layers with homogeneous
+    activations (ReLU), linear in the outputs' gradient, one pass is enough; others take a few; one with
+    batch normalization after each layer takes L.
 
     Two layers that are next to each other are taken to follow each other. Where they do not
     (residual connections, whose gradients add up whatever the weights) it may not be possible. The

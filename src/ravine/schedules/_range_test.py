@@ -86,11 +86,12 @@ def range_test(
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, section 3.3.
     """
     lowest, highest = positive("lowest", lowest), positive("highest", highest)
-    steps = steps_of(
-        f"a running median spans {WINDOW} losses and would hide the fall of so few: steps",
-        steps,
-        FEWEST,
-    )
+    steps = steps_of("steps", steps)
+    if steps < FEWEST:
+        raise SettingError(
+            f"steps={steps} is too few: the running median spans {WINDOW} losses and would hide the "
+            f"fall. Expected {FEWEST} or more; --steps 100 is the default."
+        )
     if lowest >= highest:
         raise SettingError(f"lowest={lowest:g} must be below highest={highest:g}.")
     rates = np.geomspace(lowest, highest, steps).tolist()

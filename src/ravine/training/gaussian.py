@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from ravine.hashing import MASK32, hash32
 from ravine.seeds import derive
-from ravine.training.noise import MASK32, hash32
 
 
 def keyed_normal(size: int, key: Tensor, dtype: torch.dtype) -> Tensor:

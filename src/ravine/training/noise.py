@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ravine.hashing import MASK32, hash32
 from ravine.seeds import derive
 
 KEY = "noise_key"
-MASK32 = 0xFFFFFFFF
 
 
 class KeyedDropout(nn.Module):
@@ -45,17 +45,6 @@ def restart(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, KeyedDropout):
             module.calls = 0
-
-
-def hash32(x: Tensor) -> Tensor:
-    """An avalanche hash of the low 32 bits, int64 in and out in [0, 2³²).
-
-    Source: Wellons 2018, "Prospecting for Hash Functions" (lowbias32, bias 0.17).
-    """
-    x = x & MASK32
-    x = ((x ^ (x >> 16)) * 0x7FEB352D) & MASK32
-    x = ((x ^ (x >> 15)) * 0x846CA68B) & MASK32
-    return x ^ (x >> 16)
 
 
 def keyed(model: nn.Module) -> nn.Module:

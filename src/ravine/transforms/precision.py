@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ravine.errors import SettingError
+from ravine.hashing import MASK32, hash32
 from ravine.rules import Hyper, Rule, State
 from ravine.rules._rule import Update
 from ravine.transforms._transform import (
@@ -25,7 +26,6 @@ RoundingName = Literal["nearest", "stochastic", "kahan"]
 
 NARROW = (torch.float16, torch.bfloat16)
 _LOW_16 = 0xFFFF
-_LOW_32 = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -165,26 +165,16 @@ def _stochastic(exact: Tensor, param: Tensor, grad: Tensor, state: State) -> tup
     own = {name: state[name] + 1 for name in ("rounding_step",) if name in state}
     step = own.get("rounding_step", state.get("step"))
     assert step is not None
-    seed = _hash32(step.to(torch.int64))
-    noise = _hash32(_hash32(seed ^ _bits(grad)) ^ _bits(param)) & _LOW_16
-    up_or_down = ((_bits(exact) + noise) & ~_LOW_16 & _LOW_32).to(torch.int32).view(torch.float32)
+    seed = hash32(step.to(torch.int64))
+    noise = hash32(hash32(seed ^ _bits(grad)) ^ _bits(param)) & _LOW_16
+    up_or_down = ((_bits(exact) + noise) & ~_LOW_16 & MASK32).to(torch.int32).view(torch.float32)
     # CUDA's NaN has the bits 0x7FFFFFFF, which noise would carry over into -0.
     return torch.where(exact.isfinite(), up_or_down, exact).to(param.dtype), own
 
 
 def _bits(x: Tensor) -> Tensor:
     """The float32 number's bits, int64 in [0, 2³²)."""
-    return x.float().view(torch.int32).to(torch.int64) & _LOW_32
-
-
-def _hash32(x: Tensor) -> Tensor:
-    """An avalanche hash of 32 bits, int64 in and out in [0, 2³²); no product reaches 2⁶³.
-
-    Source: Wellons, hash-prospector, two rounds with the constants of its issue 19 (bias 0.107).
-    """
-    x = ((x ^ (x >> 16)) * 0x21F0AAAD) & _LOW_32
-    x = ((x ^ (x >> 15)) * 0x735A2D97) & _LOW_32
-    return x ^ (x >> 15)
+    return x.float().view(torch.int32).to(torch.int64) & MASK32
 
 
 def _nothing_lost(param: Tensor, state: State) -> State:
