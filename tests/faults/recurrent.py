@@ -18,7 +18,7 @@ CLIPPED = changed(changed(CLIPPED, "init", partial(recurrent, radius=1.3)), "dat
 ELMAN_WAVES = changed(changed(WAVES, "model.cell", nn.RNN), "init", partial(recurrent, radius=0.9))
 
 CASES: tuple[Case, ...] = (
-    case("elman-forgets", "vanishing_gradients", ELMAN, "init", partial(recurrent, radius=0.3)),
+    case("elman-forgets", "vanishing_gradients", ELMAN, "init", partial(recurrent, radius=0.1)),
     case(
         "elman-spectral-radius-3",
         "exploding_gradients saturated_units bad_scale_at_start",

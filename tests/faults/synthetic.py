@@ -70,7 +70,7 @@ CASES: tuple[Case, ...] = (
     case("underdamped", "oscillating_loss", BOWL, "optimizer", rules.momentum(momentum=0.995)),
     case("line-through-rings", "underfitting", RINGS, "model.sizes", (2, 1)),
     case("line-through-a-curve", "underfitting", CURVE, "model.activation", nn.Identity),
-    case("twelve-points", "overfitting", changed(CURVE, "data.noise", 0.4), "data.examples", 12),
+    case("twelve-points", "overfitting", changed(CURVE, "data.noise", 0.6), "data.examples", 12),
     case(
         "broadcast",
         "cost_target_mismatch",

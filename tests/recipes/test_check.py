@@ -245,3 +245,10 @@ def test_sixty_thousand_examples_take_a_moment():
     start = time.perf_counter()
     check(problem)
     assert time.perf_counter() - start < 20  # 0.5 s on two cores
+
+
+def test_a_last_batch_of_one_that_batch_norm_cannot_take_is_found():
+    x, y = torch.randn(33, 64), torch.arange(33) % 10
+    kept = digits_recipe(noisy, train=(x, y), last_batch="keep")
+    assert "more than 1 value per channel" in refused(kept)
+    check(load(replace(kept, last_batch="drop")))

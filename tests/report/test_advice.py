@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ravine.comparison.records import Arm, Interval, RateScore
 from ravine.report import answer
-from tests.report.builders import ADAM, RMS, SGD, arm, verdict
+from tests.report.builders import ADAM, RMS, SGD, arm, parts, verdict
 
 
 def likely(of: Arm, p_best: float, diverged: int = 0) -> Arm:
@@ -143,3 +143,14 @@ def test_a_metric_without_a_name_is_called_metric():
     assert answer(verdict(ADAM, SGD, best=("adam",), metric="<lambda>")).startswith(
         "Use Adam with learning rate 0.001: its metric on fresh seeds is 0.021 ["
     )
+
+
+def test_what_all_arms_have_in_common_is_said():
+    """A learning rate is for the start and the schedule that it was found with."""
+    common = parts("adam", init="he_normal", schedule="cosine")
+    of = verdict(replace(ADAM, parts=common), replace(SGD, parts=common), best=("adam",))
+    assert answer(of).endswith(" All of them with start he_normal and schedule cosine.")
+
+
+def test_what_goes_without_saying_is_not():
+    assert "All of them" not in answer(verdict(ADAM, SGD, best=("adam",)))

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from ravine import batches, recipes
 from ravine.errors import RecipeError, SettingError
+from ravine.training.choose import choose
 from ravine.training.lane import Lane, Member
 from ravine.training.population import PopulationLane
 from ravine.training.records import Trial
@@ -119,3 +120,13 @@ def test_a_full_batch_is_all_examples_at_every_step():
     assert problem.batch_size == len(problem.train)
     costs = [point.cost for point in member.run.curve]
     assert max(costs) - min(costs) <= 1e-9
+
+
+def test_choosing_a_lane_needs_no_more_examples_than_the_training():
+    """A stream of exactly six minibatches, for six steps."""
+    recipe = digits_recipe(steps=27)
+    exact = Flowing(*(part[: 6 * 32] for part in recipe.train), rounds=1)
+    problem = recipes.load(replace(recipe, train=exact, steps=6))
+    arms = plain("momentum")
+    choice = choose(problem, arms, TRIALS, "auto", 2, work=1)
+    assert len(curves(choice.lane, (6,))) == 2
