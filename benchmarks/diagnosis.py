@@ -6,6 +6,7 @@ Run it from the repository's root. Trains every case of tests/faults, its health
 healthy runs over ten seeds, looks for each healthy one's best known result, and writes
 tests/faults/outcomes.json: metrics by seed, and what they make of each case. With names, those
 alone are trained anew. Takes about 12 minutes on two cores.
+Without --label it prints the table of what is stored.
 """
 
 from __future__ import annotations
@@ -159,6 +160,9 @@ def main() -> None:
     if asked.label is None:
         show(stored)
         return
+    now = environment("python -m benchmarks.diagnosis --label")
+    if asked.label and stored["environment"]["torch"] != now["torch"]:
+        parser.error(f"the others were labelled with torch {stored['environment']['torch']}")
     found = merged(stored if asked.label else {}, label(asked.label))
     show(found)
     rules = {
@@ -167,7 +171,7 @@ def main() -> None:
         "margin": MARGIN,
         "reached": REACHED,
     }
-    result = {"environment": environment(None), "rules": rules, **found}
+    result = {"environment": now, "rules": rules, **found}
     STORED.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"{time.perf_counter() - begun:.0f} s; wrote {STORED.name}")
 

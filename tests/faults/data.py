@@ -70,9 +70,9 @@ def pixel_digits(divisor: float = 17.0, whole: bool = False, blank: int = 0) -> 
     return scaled((train[0] * shown, train[1])), scaled(validation)
 
 
-def images_alone(examples: int = 1078) -> Data:
+def images_alone() -> Data:
     """Digits as their own targets, for autoencoders."""
-    (x, _), (validation, _) = digits(examples=examples)
+    (x, _), (validation, _) = digits()
     return (x, x), (validation, validation)
 
 
@@ -88,9 +88,8 @@ def _split(x: Tensor, y: Tensor, held_out: int) -> Data:
 
 @cache
 def linear(
-    condition: float = 1.0, rotated: bool = True, noise: float = 0.0, outliers: float = 0.0,
-    roll: int = 0,
-) -> Data:  # fmt: skip
+    condition: float = 1.0, rotated: bool = True, noise: float = 0.0, outliers: float = 0.0
+) -> Data:
     """Linear regression in 20 dimensions, 1,000 examples; every direction explains as much of y.
 
     Args:
@@ -98,7 +97,6 @@ def linear(
         rotated: features are mixed by a rotation, so that all have the same scale.
         noise: deviation of what is added to training targets; theirs without it is 1.
         outliers: share of training examples whose target is 1,000 times too large.
-        roll: training targets are moved by so many places against their inputs.
     """
     draws = generator("faults", "linear")
     z = torch.randn(1200, 20, generator=draws)
@@ -110,7 +108,7 @@ def linear(
     train, validation = _split(x, y, 200)
     targets = train[1] + noise * torch.randn(1000, 1, generator=draws)
     wild = torch.rand(1000, 1, generator=draws) < outliers
-    return (train[0], torch.where(wild, 1000 * targets, targets).roll(roll, 0)), validation
+    return (train[0], torch.where(wild, 1000 * targets, targets)), validation
 
 
 @cache
@@ -154,26 +152,25 @@ def rings() -> Data:
 
 
 @cache
-def first_of(length: int, roll: int = 0) -> Data:
+def first_of(length: int) -> Data:
     """Sequences [800, length, 5] of noise, with one of four classes shown at the first place alone."""
     draws = generator("faults", "first")
     y = torch.randint(4, (1000,), generator=draws)
     x = 0.3 * torch.randn(1000, length, 5, generator=draws)
     x[:, 0, :4] += 2 * torch.nn.functional.one_hot(y, 4)
     x[:, 0, 4] += 2
-    (train_x, train_y), validation = _split(x, y, 200)
-    return (train_x, train_y.roll(roll)), validation
+    return _split(x, y, 200)
 
 
 @cache
-def waves(roll: int = 0, scale: float = 1.0) -> Data:
+def waves(roll: int = 0) -> Data:
     """A noisy sine of random frequency and phase, [600, 20, 1], and its next value, [600, 1]."""
     draws = generator("faults", "waves")
     frequency = 0.3 + 0.7 * torch.rand(800, 1, generator=draws)
     phase = 2 * math.pi * torch.rand(800, 1, generator=draws)
     clean = torch.sin(frequency * torch.arange(21) + phase)
     x = clean[:, :20, None] + 0.05 * torch.randn(800, 20, 1, generator=draws)
-    (train_x, train_y), validation = _split(x * scale, clean[:, 20:], 200)
+    (train_x, train_y), validation = _split(x, clean[:, 20:], 200)
     return (train_x, train_y.roll(roll, 0)), validation
 
 

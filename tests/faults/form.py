@@ -48,6 +48,9 @@ KINDS = (
 
 Half = Literal["set", "judged"]
 
+SALT = 2692
+"""The first number from 0 on with which both halves have every kind. Only names were looked at."""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -184,4 +187,5 @@ def _listed(parts: Mapping[str, Any]) -> str:
 
 def half(of: Case | Setup) -> Half:
     """Which half a case or a healthy run belongs to: thresholds are set on one, judged on the other."""
-    return "set" if hashlib.blake2b(of.name.encode()).digest()[0] % 2 else "judged"
+    digest = hashlib.blake2b(f"{SALT}/{of.name}".encode()).digest()
+    return "set" if digest[0] % 2 else "judged"

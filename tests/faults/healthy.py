@@ -113,7 +113,7 @@ HEALTHY: tuple[Setup, ...] = (
     run("shuffled-once", MLP, optimizer="adam", lr=3e-3, batches="shuffled_once"),
     # tasks
     run("linear-regression", LINEAR),
-    run("small-linear-set", LINEAR, {"data.condition": 10.0, "steps": 300}),
+    run("mild-condition", LINEAR, {"data.condition": 10.0, "steps": 300}),
     run("small-curve-by-heart", CURVE, SMALL_CURVE),
     run("curve-relu", CURVE, {"model.activation": nn.ReLU}, lr=5e-3),
     run("parity", MLP, PARITY, optimizer="adam", lr=5e-3),

@@ -151,6 +151,13 @@ CASES: tuple[Case, ...] = (
     case(
         "log-of-zero", "not_finite", changed(ADAM, "data.scale", 30.0), "cost", costs.log_of_softmax
     ),
+    case(
+        "exponentials-overflow",
+        "not_finite",
+        changed(changed(ADAM, "data.scale", 20.0), "lr", 1e-2),
+        "cost",
+        costs.exp_over_sum,
+    ),
     case("digits-x255", "unscaled_inputs", MLP, "data.scale", 255.0),
     case("digits-off-center", "unscaled_inputs ill_conditioned", MLP, "data.offset", 10.0),
     case("one-pixel-x1e4", "unscaled_inputs", MLP, "data.feature_scale", 1e4),

@@ -93,16 +93,12 @@ class Residual(nn.Module):
         return x + self.inside(x)
 
 
-def residual_mlp(
-    inputs: int, width: int, blocks: int, outputs: int, norm: bool = True
-) -> nn.Module:
-    """Residual blocks of two layers each, with layer norm in front of each or without."""
+def residual_mlp(inputs: int, width: int, blocks: int, outputs: int) -> nn.Module:
+    """Residual blocks of a layer norm and two layers each."""
 
     def block() -> nn.Module:
-        first = nn.LayerNorm(width) if norm else nn.Identity()
-        return Residual(
-            nn.Sequential(first, nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
-        )
+        two = (nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+        return Residual(nn.Sequential(nn.LayerNorm(width), *two))
 
     middle = [block() for _ in range(blocks)]
     return nn.Sequential(nn.Linear(inputs, width), *middle, nn.Linear(width, outputs))
@@ -164,13 +160,12 @@ class Attention(nn.Module):
         return self.out((self.weights(scores) @ v).transpose(1, 2).reshape(batch, length, width))
 
 
-def encoder_block(width: int, heads: int, mask: int | None, norm: Make) -> nn.Module:
-    """Attention, then two layers, each with its residual."""
-    feed = nn.Sequential(
-        norm(), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-    )
+def encoder_block(width: int, heads: int, mask: int | None) -> nn.Module:
+    """Attention, then two layers, each after a layer norm and with its residual."""
+    two = (nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
     return nn.Sequential(
-        Residual(nn.Sequential(norm(), Attention(width, heads, mask))), Residual(feed)
+        Residual(nn.Sequential(nn.LayerNorm(width), Attention(width, heads, mask))),
+        Residual(nn.Sequential(nn.LayerNorm(width), *two)),
     )
 
 
@@ -182,7 +177,6 @@ class Rows(nn.Module):
         mask: of the attention; under a causal one the class token, in front, sees itself alone.
         middle: between the class token's state and the last layer.
         frozen: the blocks do not learn.
-        norm: what stands before attention and before the two layers.
     """
 
     def __init__(
@@ -192,16 +186,14 @@ class Rows(nn.Module):
         mask: int | None = None,
         middle: Make = nn.Identity,
         frozen: bool = False,
-        norm: bool = True,
     ):
         super().__init__()
-        made: Make = (lambda: nn.LayerNorm(width)) if norm else nn.Identity
         self.embed = nn.Linear(8, width)
         self.token = nn.Parameter(0.5 * torch.randn(1, 1, width))
         self.places = nn.Parameter(0.5 * torch.randn(9, width))
-        self.blocks = nn.Sequential(*(encoder_block(width, 2, mask, made) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(encoder_block(width, 2, mask) for _ in range(blocks)))
         self.blocks.requires_grad_(not frozen)
-        self.norm = made()
+        self.norm = nn.LayerNorm(width)
         self.middle = middle()
         self.head = nn.Linear(width, 10)
 
@@ -218,7 +210,7 @@ class Tagger(nn.Module):
         super().__init__()
         self.embed = nn.Embedding(symbols, width)
         self.places = nn.Parameter(torch.randn(length, width))
-        self.blocks = encoder_block(width, 2, None, lambda: nn.LayerNorm(width))
+        self.blocks = encoder_block(width, 2, None)
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, symbols)
 

@@ -59,7 +59,9 @@ def test_differences_are_found_wherever_they_are():
     assert differences(MLP, changed(changed(MLP, "model.dropout", 0.5), "model.dropout", 0.0)) != []
 
 
-def test_both_halves_have_faults_and_healthy_runs():
+def test_both_halves_have_every_kind_of_fault_and_healthy_runs():
+    for side in ("set", "judged"):
+        assert {case.kind for case in CASES if half(case) == side} == set(KINDS)
     for group in (CASES, HEALTHY):
         count = Counter(map(half, group))
         assert min(count["set"], count["judged"]) >= len(group) / 4

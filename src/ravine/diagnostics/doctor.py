@@ -1,0 +1,209 @@
+"""The remedy, tried: a failing training watched, changed runs trained beside it, a recommendation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy import stats
+from torch import Tensor, nn
+
+from ravine.diagnostics.finding import Finding
+from ravine.diagnostics.history import History
+from ravine.diagnostics.instruments import standard
+from ravine.diagnostics.patient import Change, Patient
+from ravine.diagnostics.remedies import changes_for
+from ravine.diagnostics.watcher import Watcher
+from ravine.errors import InputError
+from ravine.recipes import Problem, load
+from ravine.training.lane import Member, evaluation_steps
+from ravine.training.observer import Rates
+from ravine.training.records import Run, Trial
+from ravine.training.serial import SerialLane
+
+SCREENING = 1 / 3
+"""Share of the training after which changes are compared on the first seed."""
+
+FRESH = 3
+"""Fresh seeds on which the most promising change and the untouched run are compared. With six changes
+a visit costs 1 + 6/3 + 2 · 3 = 9 trainings."""
+
+NEARLY = 0.9
+"""Of changes that gain this share of the best one's gain, the smallest is preferred."""
+
+Diagnose = Callable[[History, Problem], Sequence[Finding]]
+"""Readings and what was trained -> what is wrong."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A change that was tried.
+
+    Attributes:
+        change: what. metric: the validation metric after the screening, on the first seed; NaN or
+            infinite where it diverged.
+        failure: why it could not be trained, in a line; None if it could.
+    """
+
+    change: Change
+    metric: float
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Prescription:
+    """What a visit found.
+
+    Attributes:
+        findings: what is wrong, the worst first.
+        run: the watched training.
+        screened: the untouched run's validation metric where changes were compared.
+        attempts: the changes tried, best first.
+        recommended: the smallest of those that nearly do best; None if none helps.
+        gains: by how much its validation metric is better than the untouched run's, one number a
+            fresh seed, in the metric's units; empty if nothing is recommended.
+        interval: 95% interval of the mean gain, paired over fresh seeds, by Student's t.
+        gradient_steps: of the whole visit.
+    """
+
+    findings: tuple[Finding, ...]
+    run: Run
+    screened: float
+    attempts: tuple[Attempt, ...]
+    recommended: Change | None
+    gains: tuple[float, ...]
+    interval: tuple[float, float]
+    gradient_steps: int
+
+
+def visit(patient: Patient, diagnose: Diagnose, seed: int = 0) -> Prescription:
+    """Watch a training, try remedies for what is found, and recommend the smallest that works.
+
+    Args:
+        patient: the training.
+        diagnose: finds what is wrong.
+        seed: of the watched run and of the screening; fresh ones follow.
+
+    Raises:
+        InputError: the recipe cannot be trained as it is.
+    """
+    problem = load(patient.recipe)
+    run, history = _watched(problem, patient, seed)
+    findings = tuple(diagnose(history, problem))
+    until = _screening_step(problem)
+    here = next(p.validation_metric for p in run.curve if p.step == until)
+    attempts = [_tried(patient, change, seed) for change in changes_for(findings)]
+    sign = -1 if patient.recipe.maximize else 1
+    attempts = sorted(attempts, key=lambda attempt: _badness(attempt.metric, sign))
+    chosen = _chosen(attempts, here, sign)
+    gains = _gains(patient, chosen, seed, sign) if chosen else ()
+    tried = sum(until for attempt in attempts if attempt.failure is None)
+    return Prescription(
+        findings=findings,
+        run=run,
+        screened=here,
+        attempts=tuple(attempts),
+        recommended=chosen,
+        gains=gains,
+        interval=_interval(gains),
+        gradient_steps=problem.steps + tried + 2 * len(gains) * problem.steps,
+    )
+
+
+def _watched(problem: Problem, patient: Patient, seed: int) -> tuple[Run, History]:
+    """The training with all instruments, whatever they cost: it is short beside the visit."""
+    watchers: list[Watcher] = []
+
+    def observe(model: nn.Module, params: Mapping[str, Tensor], rates: Rates) -> Watcher:
+        watchers.append(Watcher(model, params, rates, standard(), budget=1.0))
+        return watchers[0]
+
+    lane = _lane(problem, patient)
+    member = lane.train_observed(_member(patient, seed), problem.steps, _unheard, observe)
+    return member.run, watchers[0].history
+
+
+def _tried(patient: Patient, change: Change, seed: int) -> Attempt:
+    """A change trained up to where changes are compared."""
+    try:
+        changed = change.apply(patient)
+        problem = load(changed.recipe)
+        (member,) = _lane(problem, changed).train(
+            [_member(changed, seed)], _screening_step(problem), _unheard
+        )
+    except InputError as error:
+        return Attempt(change, math.nan, str(error).splitlines()[0])
+    except (RuntimeError, ValueError, IndexError) as error:  # the model does not take it
+        return Attempt(change, math.nan, f"{type(error).__name__}: {str(error).splitlines()[0]}")
+    point = member.run.curve[-1]
+    return Attempt(change, point.validation_metric if point.finite else math.inf)
+
+
+def _chosen(attempts: Sequence[Attempt], untouched: float, sign: int) -> Change | None:
+    """The smallest of the changes that gain nearly what the best one does.
+
+    Where the untouched run diverged, gains count from the worst change that did not.
+    """
+    healthy = [a for a in attempts if math.isfinite(a.metric)]
+    if not healthy:
+        return None
+    metrics = [sign * attempt.metric for attempt in healthy]
+    start = sign * untouched if math.isfinite(untouched) else max(metrics)
+    best = start - min(metrics)
+    if best <= 0 and math.isfinite(untouched):
+        return None
+    pairs = zip(healthy, metrics, strict=True)
+    near = [attempt.change for attempt, metric in pairs if start - metric >= NEARLY * best]
+    return min(near, key=lambda change: change.size)
+
+
+def _gains(patient: Patient, change: Change, seed: int, sign: int) -> tuple[float, ...]:
+    """How much better the changed training ends than the untouched one, seed by fresh seed."""
+    ends = []
+    for one in (patient, change.apply(patient)):
+        problem = load(one.recipe)
+        lane, seeds = _lane(problem, one), range(seed + 1, seed + 1 + FRESH)
+        runs = [
+            lane.train([_member(one, fresh)], problem.steps, _unheard)[0].run for fresh in seeds
+        ]
+        ends.append([_end(run, sign) for run in runs])
+    return tuple(before - after for before, after in zip(*ends, strict=True))
+
+
+def _end(run: Run, sign: int) -> float:
+    """The metric at the end, lower is better; where a run diverged, that of the untrained model."""
+    point = run.curve[-1] if run.diverged_at is None else run.curve[0]
+    return sign * point.validation_metric
+
+
+def _interval(gains: Sequence[float]) -> tuple[float, float]:
+    if len(gains) < 2 or not all(map(math.isfinite, gains)):
+        return math.nan, math.nan
+    mean = sum(gains) / len(gains)
+    spread = math.sqrt(sum((g - mean) ** 2 for g in gains) / (len(gains) - 1) / len(gains))
+    reach = float(stats.t.ppf(0.975, len(gains) - 1)) * spread
+    return mean - reach, mean + reach
+
+
+def _badness(metric: float, sign: int) -> float:
+    return sign * metric if math.isfinite(metric) else math.inf
+
+
+def _screening_step(problem: Problem) -> int:
+    """The evaluation step nearest to where changes are compared."""
+    goal = SCREENING * problem.steps
+    return min(evaluation_steps(problem.steps)[1:], key=lambda step: abs(step - goal))
+
+
+def _member(patient: Patient, seed: int) -> Member:
+    hyper = {**patient.procedure.rule.defaults, "lr": patient.lr}
+    return Member.new(Trial(patient.procedure.name, hyper, seed))
+
+
+def _lane(problem: Problem, patient: Patient) -> SerialLane:
+    return SerialLane(problem, {patient.procedure.name: patient.procedure})
+
+
+def _unheard(steps: int) -> None:
+    pass
