@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ravine.diagnostics.finding import KINDS
 from tests.faults import cnns, mlps, recurrent, synthetic, transformers
-from tests.faults.form import KINDS, Case, Setup, half
+from tests.faults.form import Case, Setup, half
 from tests.faults.healthy import HEALTHY
 
 CASES: tuple[Case, ...] = (

@@ -18,34 +18,6 @@ from ravine.rules import Rule
 from ravine.schedules import Schedule
 from ravine.training.procedure import Procedure
 
-KINDS = (
-    "vanishing_gradients",
-    "exploding_gradients",
-    "dying_relus",
-    "saturated_units",
-    "symmetric_start",
-    "bad_scale_at_start",
-    "lr_too_high",
-    "lr_too_low",
-    "ill_conditioned",
-    "plateau",
-    "saddle",
-    "cliff",
-    "noisy_gradient",
-    "oscillating_loss",
-    "overfitting",
-    "underfitting",
-    "not_finite",
-    "unscaled_inputs",
-    "wrong_output",
-    "cost_target_mismatch",
-    "constant_output",
-    "frozen_parameters",
-    "shuffled_labels",
-    "batch_norm_misuse",
-)
-"""What can be found in a run."""
-
 Half = Literal["set", "judged"]
 
 SALT = 2692

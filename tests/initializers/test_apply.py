@@ -139,16 +139,17 @@ def test_stacked_matrices_have_the_variance_of_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layer", "x"),
+    ("layer", "shape"),
     [
-        (nn.Linear(6, 6), torch.randn(2, 6)),
-        (nn.Conv2d(6, 6, 3, padding=1, groups=2), torch.randn(2, 6, 5, 5)),
-        (nn.ConvTranspose2d(6, 6, 3, padding=1, groups=3), torch.randn(2, 6, 5, 5)),
-        (nn.Conv1d(6, 6, 5, padding=2, groups=6), torch.randn(2, 6, 9)),
+        (nn.Linear(6, 6), (2, 6)),
+        (nn.Conv2d(6, 6, 3, padding=1, groups=2), (2, 6, 5, 5)),
+        (nn.ConvTranspose2d(6, 6, 3, padding=1, groups=3), (2, 6, 5, 5)),
+        (nn.Conv1d(6, 6, 5, padding=2, groups=6), (2, 6, 9)),
     ],
     ids=str,
 )
-def test_identity_layers_pass_their_input_on(layer: nn.Module, x: torch.Tensor) -> None:
+def test_identity_layers_pass_their_input_on(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape)
     assert torch.equal(initialize(layer, "identity")(x), x)
 
 

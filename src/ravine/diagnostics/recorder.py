@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ravine.diagnostics.history import History
@@ -19,11 +20,20 @@ is borrowed from the budget of the steps that follow."""
 CHEAP = 5.0
 """Backward passes up to which an instrument counts as cheap."""
 
+ALONG = 0.5
+"""Share of its cost that an instrument must have saved to measure a step that another one is due at.
+What a measured step takes by itself, such as hanging hooks, is then paid once for many."""
+
+LEFT = 0.5
+"""Share of the budget that is left for measuring, however dear it is to listen to steps that are not
+measured. Of a step of 0.1 ms listening alone takes about a tenth."""
+
 MEMORY = 20
 """Losses that a new one is compared with."""
 
 SPIKE = 3.0
-"""A loss so many times as far above the recent ones as these spread is an anomaly."""
+"""A loss above all recent ones, and so many times as far above their median as they spread, is an
+anomaly."""
 
 
 @dataclass
@@ -48,9 +58,13 @@ class Recorder:
     """Decides at every step which instruments measure it, and writes down what they say.
 
     An instrument saves its share of the time that passes, and is due when it can pay for a
-    measurement, by what its last ones took. Shares go with the square root of that cost: one that is
-    100 times as dear as another measures a tenth as often. With equal shares it would be a hundredth,
-    and what cheap ones cannot use would be lost.
+    measurement, by what its last ones took; those that have saved half of theirs measure along with
+    it, and owe the rest. Shares go with the square root of that cost: one that is 100 times as dear as
+    another measures a tenth as often. With equal shares it would be a hundredth, and what cheap ones
+    cannot use would be lost.
+
+    What is saved is divided among them only when it can make one of them due: on the other steps,
+    which are most, there is nothing to do but to add it up.
 
     Args:
         instruments: what there is to measure with.
@@ -68,8 +82,11 @@ class Recorder:
         self._accounts = {instrument.name: Account() for instrument in self._instruments}
         self._taken: dict[str, float] = {}
         self._step_seconds = 0.0
+        self._saved = 0.0
+        self._enough = 0.0
         self._dense = DENSE
-        self._losses: list[float] = []
+        self._losses: deque[float] = deque(maxlen=MEMORY)
+        self._sound = MEMORY
 
     @property
     def accounts(self) -> Mapping[str, Account]:
@@ -78,15 +95,23 @@ class Recorder:
 
     def due(self) -> list[Instrument]:
         """The instruments that measure the coming step."""
-        return [instrument for instrument in self._instruments if self._is_due(instrument)]
+        if self._dense == 0 and self._saved < self._enough:
+            return []
+        self._divide()
+        if not any(self._is_due(instrument) for instrument in self._instruments):
+            return []
+        return [i for i in self._instruments if self._is_due(i) or self._can_pay(i, ALONG)]
 
     def _is_due(self, instrument: Instrument) -> bool:
-        account = self._accounts[instrument.name]
-        if account.failure is not None:
-            return False
-        if self._dense > 0 and instrument.passes <= CHEAP:
-            return True
-        return account.credit >= self._cost(instrument) > 0
+        dense = self._dense > 0 and instrument.passes <= CHEAP
+        return self._can_pay(instrument, 1.0) or (dense and self._awake(instrument))
+
+    def _can_pay(self, instrument: Instrument, share: float) -> bool:
+        saved = self._accounts[instrument.name].credit
+        return self._awake(instrument) and saved >= share * self._cost(instrument) > 0
+
+    def _awake(self, instrument: Instrument) -> bool:
+        return self._accounts[instrument.name].failure is None
 
     def _cost(self, instrument: Instrument) -> float:
         """Seconds of a measurement: what the last ones took, or a guess. A backward pass takes about
@@ -110,22 +135,39 @@ class Recorder:
 
         Args:
             seconds: what it took, measuring not counted.
-            looking: what measuring took; what no instrument took itself, such as catching the
-                layers' outputs, is shared by those that measured.
+            looking: what measuring took. What no instrument took itself, such as catching the
+                layers' outputs, is shared by those that measured; where none did, it is listening,
+                and comes out of what is saved for all.
         """
         self._dense = max(0, self._dense - 1)
+        listening = 0.0 if self._taken else looking
         self._settle(looking)
         before = self._step_seconds
         self._step_seconds = seconds if before == 0 else 0.9 * before + 0.1 * seconds
-        awake = [i for i in self._instruments if self._accounts[i.name].failure is None]
-        weights = {i.name: math.sqrt(self._cost(i)) for i in awake}
-        total = sum(weights.values()) or 1.0
+        income = self._budget * seconds
+        self._saved += max(LEFT * income, income - listening)
+
+    def _divide(self) -> None:
+        """Give each instrument its share of what was saved, and see how much more makes one due."""
+        costs = {i.name: self._cost(i) for i in self._instruments if self._awake(i)}
+        weights = {name: math.sqrt(cost) for name, cost in costs.items() if cost > 0}
+        total = sum(weights.values())
         for name, weight in weights.items():
-            self._accounts[name].credit += self._budget * seconds * weight / total
+            self._accounts[name].credit += self._saved * weight / total
+        self._saved = 0.0
+        self._enough = min(
+            (
+                (costs[name] - self._accounts[name].credit) * total / weight
+                for name, weight in weights.items()
+            ),
+            default=0.0,
+        )
 
     def _settle(self, looking: float) -> None:
         """Charge those that measured in this step."""
-        shared = max(0.0, looking - sum(self._taken.values())) / max(1, len(self._taken))
+        if not self._taken:
+            return
+        shared = max(0.0, looking - sum(self._taken.values())) / len(self._taken)
         for name, seconds in self._taken.items():
             account, cost = self._accounts[name], seconds + shared
             account.spent += cost
@@ -133,20 +175,25 @@ class Recorder:
             before = account.seconds
             account.seconds = cost if before is None else 0.7 * before + 0.3 * cost
         self._taken = {}
+        self._enough = 0.0  # costs have changed
 
     def saw(self, loss: float) -> None:
         """Hear of a loss; after a spike, or the first NaN, the next steps are measured densely."""
-        healthy = [value for value in self._losses if math.isfinite(value)]
-        if math.isfinite(loss):
-            alarm = len(healthy) == MEMORY and _spikes(loss, healthy)
+        if not math.isfinite(loss):
+            alarm = self._sound >= MEMORY
+            self._sound = 0
+            self._losses.clear()
         else:
-            alarm = len(healthy) == len(self._losses)
+            # most losses are not above all recent ones, and need no statistics
+            full = len(self._losses) == MEMORY
+            alarm = full and loss > max(self._losses) and _spikes(loss, self._losses)
+            self._sound += 1
+            self._losses.append(loss)
         if alarm:
             self._dense = DENSE
-        self._losses = [*self._losses[1 - MEMORY :], loss]
 
 
-def _spikes(loss: float, recent: Sequence[float]) -> bool:
+def _spikes(loss: float, recent: Iterable[float]) -> bool:
     ordered = sorted(recent)
     middle = ordered[len(ordered) // 2]
     spread = ordered[3 * len(ordered) // 4] - ordered[len(ordered) // 4]

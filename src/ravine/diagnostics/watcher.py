@@ -19,6 +19,8 @@ from ravine.errors import SettingError
 from ravine.training.observer import Rates
 from ravine.training.records import Point
 
+LOSS = Name("loss")
+
 
 class Watcher:
     """Measures the steps of a run that calls it, in this order, at every step:
@@ -50,11 +52,15 @@ class Watcher:
         self._params = params
         self._rates = rates
         self._recorder = Recorder(instruments, budget, time.perf_counter)
-        self._due: list[Instrument] = []
+        self._lookers = {i.name for i in instruments if type(i).look is not Instrument.look}
+        self._striders = {i.name for i in instruments if type(i).stride is not Instrument.stride}
+        self._looking: list[Instrument] = []
+        self._striding: list[Instrument] = []
         self._scene: Scene | None = None
         self._before: dict[str, Tensor] | None = None
         self._warned: set[str] = set()
-        self._heard: tuple[int, Tensor] | None = None
+        self._heard_at = -1
+        self._heard: Tensor | None = None
         self._ran = False
         self._since = 0.0
         self._looked = 0.0
@@ -70,13 +76,19 @@ class Watcher:
         """What each instrument has cost, and whether it rests."""
         return self._recorder.accounts
 
+    @property
+    def compares(self) -> bool:
+        """Whether the step that comes is compared with the one before: `after_step` then needs its
+        gradients, and none otherwise."""
+        return bool(self._striding)
+
     def record(self, **metrics: float) -> None:
         """Write down numbers of the caller's, at the present step."""
         self.history.add(self.step, {Name(name): float(v) for name, v in metrics.items()})
 
     def start(self) -> None:
         """The first step comes next."""
-        self._handle = self._model.register_forward_hook(lambda *_: self._after_forward())
+        self._handle = self._model.register_forward_hook(self._after_forward)
         self._since = time.perf_counter()
         self._get_ready()
 
@@ -93,16 +105,12 @@ class Watcher:
         start = time.perf_counter()
         self._hear(loss)
         if self._scene is not None:
-            look = self._scene.look(self.step, loss, self._params, self._rates())
-            self._leave_scene()
-            with torch.enable_grad():
-                for instrument in self._due:
-                    self._measure(instrument, partial(instrument.look, look))
+            self._look(self._scene, loss)  # all that it makes is freed before the clock is read
         self._looked += time.perf_counter() - start
 
     def before_step(self) -> None:
         """The optimizer is about to step."""
-        if self._due:
+        if self._striding:
             start = time.perf_counter()
             self._before = {name: p.detach().clone() for name, p in self._params.items()}
             self._looked += time.perf_counter() - start
@@ -113,11 +121,7 @@ class Watcher:
         self.step += 1
         self._ran = False
         if self._before is not None:
-            after = {name: param.detach() for name, param in self._params.items()}
-            stride = Stride(self.step, self._before, after, gradients, self._rates())
-            for instrument in self._due:
-                self._measure(instrument, partial(instrument.stride, stride))
-            self._before = None
+            self._compare(gradients)
         now = time.perf_counter()
         self._looked += now - start
         self._recorder.passed(now - self._since - self._looked, self._looked)
@@ -133,7 +137,7 @@ class Watcher:
             validation_metric=point.validation_metric,
         )
 
-    def _after_forward(self) -> None:
+    def _after_forward(self, *_: object) -> None:
         """The model took part in this step: a loss that comes now is of this run, and not of another
         one beside it."""
         self._ran = self._ran or torch.is_grad_enabled()
@@ -141,18 +145,31 @@ class Watcher:
     def _hear(self, loss: Tensor) -> None:
         """Write down the loss of the step before, whose value is there by now: a GPU is not waited
         for. Of several backward passes in a step the first one counts."""
-        if self._heard is not None and self._heard[0] != self.step:
+        if self._heard_at != self.step:
             self._write_loss()
-        if self._heard is None:
-            self._heard = self.step, loss.detach()
+            self._heard_at, self._heard = self.step, loss.detach()
 
     def _write_loss(self) -> None:
         if self._heard is not None:
-            step, loss = self._heard
-            value = float(loss)
-            self.history.add(step, {Name("loss"): value})
+            value = float(self._heard)
+            self.history.add(self._heard_at, {LOSS: value})
             self._recorder.saw(value)
             self._heard = None
+
+    def _look(self, scene: Scene, loss: Tensor) -> None:
+        look = scene.look(self.step, loss, self._params, self._rates())
+        self._leave_scene()
+        with torch.enable_grad():
+            for instrument in self._looking:
+                self._measure(instrument, partial(instrument.look, look))
+
+    def _compare(self, gradients: Mapping[str, Tensor]) -> None:
+        assert self._before is not None
+        after = {name: param.detach() for name, param in self._params.items()}
+        stride = Stride(self.step, self._before, after, gradients, self._rates())
+        self._before = None
+        for instrument in self._striding:
+            self._measure(instrument, partial(instrument.stride, stride))
 
     def _measure(self, instrument: Instrument, take: Callable[[], Readings]) -> None:
         self._recorder.measure(instrument, self.step, take)
@@ -168,8 +185,10 @@ class Watcher:
     def _get_ready(self) -> None:
         """Choose what measures the coming step, and hang the hooks for it."""
         self._leave_scene()
-        self._due = self._recorder.due()
-        if self._due:
+        due = self._recorder.due()
+        self._looking = [i for i in due if i.name in self._lookers]
+        self._striding = [i for i in due if i.name in self._striders]
+        if self._looking:
             self._scene = Scene(self._model)
 
     def _leave_scene(self) -> None:

@@ -108,7 +108,9 @@ class Watch:
         self._undo = []
 
     def _after_step(self) -> None:
-        given = {n: p.grad for n, p in self._params.items() if p.grad is not None}
+        given: dict[str, Tensor] = {}
+        if self._watcher.compares:
+            given = {n: p.grad for n, p in self._params.items() if p.grad is not None}
         self._watcher.after_step(given)
 
     def _rates(self) -> dict[str, float]:
