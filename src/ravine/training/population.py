@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, vmap
 
 from ravine.engines.graphs.compiling import Compiled, trace
 from ravine.engines.population import Kernels, PopulationEngine
 from ravine.recipes import Problem, Split, build_model
 from ravine.training.ending import ended, judged, level
 from ravine.training.flat import Layout, constants
+from ravine.training.gradients import Gradients, member_gradients
 from ravine.training.lane import Lane, Member, Tensors, Tick, mean_over, segments
-from ravine.training.noise import keyed, keys, restart
+from ravine.training.noise import keyed, keys
 from ravine.training.procedure import Procedure, feed_of
 from ravine.training.records import Point, Trial
 from ravine.training.refreshing import needs_refreshing, refresh_from
+from ravine.training.stacked import Kept, runs_of_equal, stacked
 from ravine.training.start import starting_model
-
-Gradients = Callable[[Tensor, Tensors, Tensor, Tensor], tuple[Tensor, Tensor, Tensors]]
 
 
 class PopulationLane(Lane):
@@ -152,74 +151,6 @@ class PopulationLane(Lane):
         return _Population(self, [*members, *spare])
 
 
-def member_gradients(
-    model: torch.nn.Module, layout: Layout, cost: Callable[[Tensor, Tensor], Tensor]
-) -> Gradients:
-    """Every member's gradient and cost on its own minibatch; nothing is summed over members.
-
-    The function returned takes
-        points: where to take gradients, [members, size];
-        buffers: stacked constants by name, [members, ...]; a forward pass may update them;
-        inputs, targets: a minibatch for each member, [members, batch_size, ...];
-    and returns gradients [members, size], costs [members], and the buffers after the forward pass.
-    """
-
-    def forward(weights: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
-        restart(model)
-        after = dict(buffers)  # modules write to buffers in place: into these tensors
-        output = functional_call(model, {**weights, **after}, (x,))
-        return cost(output, y), after
-
-    def one(
-        point: Tensor, buffers: Tensors, x: Tensor, y: Tensor
-    ) -> tuple[Tensor, Tensor, Tensors]:
-        weights = layout.unflatten(point)
-        grads, (value, after) = grad_and_value(forward, has_aux=True)(weights, buffers, x, y)
-        return layout.flatten(grads), value, after
-
-    def several(
-        points: Tensor, buffers: Tensors, inputs: Tensor, targets: Tensor
-    ) -> tuple[Tensor, Tensor, Tensors]:
-        buffers = {name: buffer.clone() for name, buffer in buffers.items()}
-        return vmap(one)(points, buffers, inputs, targets)
-
-    return several
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """Weights [members, size] and buffers by name [members, ...]."""
-
-    weights: Tensor
-    buffers: Tensors
-
-    def row(self, member: int) -> dict[str, Any]:
-        """One member's share, copied."""
-        return {
-            "weights": self.weights[member].clone(),
-            "buffers": {name: buffer[member].clone() for name, buffer in self.buffers.items()},
-        }
-
-    def where(self, chosen: Tensor, other: _Kept) -> _Kept:
-        """These rows where `chosen` [members], those of `other` elsewhere."""
-
-        def pick(these: Tensor, those: Tensor) -> Tensor:
-            return torch.where(chosen.reshape(-1, *[1] * (these.ndim - 1)), these, those)
-
-        return _Kept(
-            pick(self.weights, other.weights),
-            {name: pick(value, other.buffers[name]) for name, value in self.buffers.items()},
-        )
-
-
-def _stacked(rows: Sequence[Mapping[str, Any]]) -> _Kept:
-    """What `_Kept.row` gave, one mapping a member."""
-    return _Kept(
-        torch.stack([row["weights"] for row in rows]),
-        {name: torch.stack([row["buffers"][name] for row in rows]) for name in rows[0]["buffers"]},
-    )
-
-
 class _Population:
     """Members under way: their tensors, stacked.
 
@@ -241,12 +172,14 @@ class _Population:
             key: m.start_or_resume() or self._start(m.run.trial) for key, m in distinct.items()
         }
         rows = [begun[id(member)] for member in members]
-        here = _stacked(rows)
+        here = stacked(rows)
         self._points, self._buffers = here.weights, here.buffers
-        self._best = _stacked([row["best"] for row in rows]) if "best" in rows[0] else None
+        self._best = stacked([row["best"] for row in rows]) if "best" in rows[0] else None
         self._engines = [
             (rows_of, self._engine(rows_of, rows))
-            for rows_of in _rows([lane.rule_number(lane.procedure(t)) for t in self._trials])
+            for rows_of in runs_of_equal(
+                [lane.rule_number(lane.procedure(t)) for t in self._trials]
+            )
         ]
         runs = [(engine, self._runs(rows)) for rows, engine in self._engines]
         self._scheduled = [(e, of) for e, of in runs if any(p.schedules for _, p in of)]
@@ -361,14 +294,14 @@ class _Population:
         row = (self._best or self._output()).row(member)
         return {**self._lane.layout.unflatten(row["weights"]), **row["buffers"]}
 
-    def _output(self) -> _Kept:
+    def _output(self) -> Kept:
         """The weights to evaluate, and the buffers that belong to them."""
         weights = torch.cat([engine.output() for _, engine in self._engines])
         buffers = dict(self._buffers)
         for member, trial in enumerate(self._trials):
             if needs_refreshing(self._lane.procedure(trial).rule, self._lane.model):
                 self._refresh(weights[member], buffers, member)
-        return _Kept(weights, buffers)
+        return Kept(weights, buffers)
 
     def _refresh(self, weights: Tensor, buffers: Tensors, member: int) -> None:
         """Give one member the batch-norm statistics of these weights; the tensors are replaced."""
@@ -387,13 +320,7 @@ class _Population:
         rows, engine = next((r, e) for r, e in self._engines if r.start <= member < r.stop)
         row = member - rows.start
         return {
-            **_Kept(self._points, self._buffers).row(member),
+            **Kept(self._points, self._buffers).row(member),
             "state": {name: value[row].clone() for name, value in engine.state.items()},
             **({} if self._best is None else {"best": self._best.row(member)}),
         }
-
-
-def _rows(names: Sequence[int]) -> list[slice]:
-    """The rows of each run of equal numbers."""
-    starts = [i for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
-    return [slice(*ends) for ends in zip(starts, [*starts[1:], len(names)], strict=True)]
