@@ -272,3 +272,65 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         running.stdout.close()
         assert running.stderr.read() == b""
     assert running.returncode == 0
+
+
+def test_doctor_says_what_is_wrong_and_what_to_type(capsys):
+    arguments = ["doctor", "digits-mlp", "--optimizer", "sgd", "--steps", "81", "--lr", "10"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    found = api.doctor("digits-mlp", "sgd", 10.0, steps=81)
+    assert f"lr too high: {found.findings[0].evidence}" in printed
+    for attempt in found.attempts:
+        assert attempt.change.name in printed
+    assert printed.rstrip().endswith(found.recommended.code)
+
+
+def test_doctor_leaves_a_healthy_run_alone(capsys):
+    arguments = ["doctor", "digits-mlp", "--optimizer", "adam", "--steps", "270", "--lr", "0.003"]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == "Nothing wrong found.\n"
+
+
+def test_range_test_prints_its_suggestion(capsys):
+    assert main(["range-test", "digits-mlp", "--optimizer", "sgd"]) == 0
+    found = api.range_test("digits-mlp", "sgd")
+    assert f"suggested learning rate: {found.lr:.2g}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("listing", ["initializers", "schedules", "batches", "recipes"])
+def test_what_is_listed_can_be_typed(listing, capsys):
+    """The table and the JSON have the names of the package's own list."""
+    from ravine import batches, initializers, recipes, schedules
+
+    names = {
+        "initializers": list(initializers.STARTS),
+        "schedules": [*schedules.NAMES, "warmup+NAME"],
+        "batches": list(batches.NAMES),
+        "recipes": list(recipes.BUILT_IN),
+    }[listing]
+    assert main([listing, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == names
+    assert all(len(row["about"]) > 10 for row in rows)
+    assert main([listing]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == names
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--init", "he_norm"], "did you mean he_normal"),
+        (["--init", "he_normal,lsuv"], "expected one name"),
+        (["--init", "he_normal+"], "--init"),
+        (["--schedule", "cosin"], "did you mean cosine"),
+        (["--schedule", "warmup+"], "schedule"),
+        (["--batches", "shufled"], "did you mean shuffled"),
+        (["--init", "open_gates"], "--init open_gates"),
+    ],
+)
+def test_parts_that_cannot_be_used_are_one_line(options, said, capsys):
+    arguments = ["train", "digits-softmax", "--optimizer", "sgd", "--steps", "27", *options]
+    assert main(arguments) == 2
+    printed = capsys.readouterr().err
+    assert len(printed.splitlines()) == 1
+    assert said in printed

@@ -38,13 +38,8 @@ BELOW = {
         *("initializers", "stopping", "normalization", "seeds", "errors"),
     ],
     "diagnostics": [
-        "training",
-        "recipes",
-        "normalization",
-        "rules",
-        "transforms",
-        "seeds",
-        "errors",
+        *("training", "recipes", "normalization", "initializers", "schedules", "transforms"),
+        *("rules", "seeds", "errors"),
     ],
     "comparison": [
         *("training", "recipes", "engines", "transforms", "rules", "batches", "schedules"),
@@ -52,11 +47,12 @@ BELOW = {
     ],
     "report": ["comparison", "training", "errors"],
     "api": [
-        *("environment", "report", "comparison", "training", "recipes", "rules", "batches"),
+        *("environment", "report", "comparison", "diagnostics", "training", "recipes", "rules"),
+        "batches",
         *("schedules", "initializers", "errors"),
     ],
     "listings": ["recipes", "batches", "schedules", "initializers"],
-    "screen": ["report", "comparison", "training", "schedules"],
+    "screen": ["report", "comparison", "diagnostics", "training", "schedules"],
     "cli": [
         "screen",
         "listings",

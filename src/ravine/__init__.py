@@ -13,9 +13,12 @@ from ravine import (
     testing,
     transforms,
 )
-from ravine.api import Training, compare, range_test, train
+from ravine.api import Training, compare, doctor, range_test, train
 from ravine.comparison.progress import Progress
 from ravine.comparison.records import Verdict
+from ravine.diagnostics.doctor import Prescription
+from ravine.diagnostics.finding import Finding
+from ravine.diagnostics.watching import Watch
 from ravine.errors import RavineError
 from ravine.optim._any import Optimizer
 from ravine.optim._groups import groups
@@ -37,9 +40,13 @@ from ravine.transforms import (
     stochastic_weight_average,
 )
 
+watch = Watch
+
 __all__ = [
+    "Finding",
     "Fitted",
     "Optimizer",
+    "Prescription",
     "Procedure",
     "Progress",
     "RavineError",
@@ -47,6 +54,7 @@ __all__ = [
     "Rule",
     "Training",
     "Verdict",
+    "Watch",
     "accumulate",
     "batches",
     "chain",
@@ -56,6 +64,7 @@ __all__ = [
     "clip_value",
     "compare",
     "decoupled",
+    "doctor",
     "exponential_average",
     "fit",
     "groups",
@@ -74,4 +83,5 @@ __all__ = [
     "testing",
     "train",
     "transforms",
+    "watch",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +20,8 @@ from ravine.comparison.progress import Progress
 from ravine.comparison.protocol import SELECTION_SEEDS, Comparison, seeds_of
 from ravine.comparison.records import Settings, Study, Verdict
 from ravine.comparison.store import Store, explained
+from ravine.diagnostics.doctor import Prescription, visit
+from ravine.diagnostics.patient import Patient
 from ravine.environment import environment
 from ravine.errors import SettingError
 from ravine.initializers import Initializer, Start
@@ -299,12 +301,9 @@ def train(
     problem = _loaded(recipe, steps, epochs)
     procedure = _procedure(problem, optimizer, init, schedule, batches)
     _check_seed(seed)
-    defaults = procedure.rule.defaults
-    rate = defaults["lr"] if lr is None else lr
-    if not rate > 0 or not math.isfinite(rate):
-        raise SettingError(f"--lr {rate:g}; expected a number above 0, e.g. {defaults['lr']:g}")
+    rate = _rate(procedure.rule, lr)
     progress = progress or Progress()
-    member = Member.new(Trial(procedure.name, {**defaults, "lr": rate}, seed))
+    member = Member.new(Trial(procedure.name, {**procedure.rule.defaults, "lr": rate}, seed))
     progress.stage(f"{procedure.title}, learning rate {rate:g}", problem.steps)
     lane = SerialLane(problem, {procedure.name: procedure})
     (trained,) = lane.train([member], problem.steps, progress.tick)
@@ -340,6 +339,45 @@ def range_test(
     lane = SerialLane(problem, {procedure.name: procedure})
     step = lane.stepper(Trial(procedure.name, procedure.rule.defaults, seed))
     return schedules.range_test(step, lowest, highest, steps)
+
+
+def doctor(
+    recipe: AnyRecipe,
+    optimizer: str | Rule,
+    lr: float | None = None,
+    *,
+    init: str | Initializer | Start = AS_BUILT,
+    schedule: Rates = CONSTANT,
+    batches: str | Order | None = None,
+    epochs: int | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+) -> Prescription:
+    """Watch a training, say what is wrong with it, try remedies, and recommend the smallest that works.
+
+    Costs at most nine trainings of the recipe's length.
+
+    Args:
+        recipe, optimizer, lr, init, schedule, batches, epochs, steps, seed: as in `train`.
+
+    Raises:
+        InputError: something that was given cannot be used; the message says what to change.
+    """
+    problem = _loaded(recipe, steps, epochs)
+    procedure = _procedure(problem, optimizer, init, schedule, batches)
+    _check_seed(seed)
+    length = replace(problem.recipe, steps=problem.steps, epochs=None)
+    return visit(Patient(length, procedure, _rate(procedure.rule, lr)), seed)
+
+
+def _rate(rule: Rule, lr: float | None) -> float:
+    """The learning rate, or the rule's own."""
+    rate = rule.defaults["lr"] if lr is None else lr
+    if not rate > 0 or not math.isfinite(rate):
+        raise SettingError(
+            f"--lr {rate:g}; expected a number above 0, e.g. {rule.defaults['lr']:g}"
+        )
+    return rate
 
 
 def _procedure(

@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     _add_train(commands)
     _add_range_test(commands)
+    _add_doctor(commands)
     report = commands.add_parser("report", help="write the report of a run folder again")
     report.add_argument("folder", metavar="DIR", help="what was given as --out")
     report.set_defaults(run=_report)
@@ -97,6 +98,20 @@ def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     train.add_argument("--lr", type=float, metavar="X", help="learning rate (default: its own)")
     _add_procedure(train, "NAME")
     train.set_defaults(run=_train)
+
+
+def _add_doctor(commands: argparse._SubParsersAction[_Parser]) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what is wrong with a training, and try the remedy",
+        description="Train once under watch, name what is wrong, train remedies side by side, and "
+        "recommend the smallest change that works. Costs at most nine trainings.",
+    )
+    _add_recipe(doctor)
+    doctor.add_argument("--optimizer", required=True, metavar="NAME")
+    doctor.add_argument("--lr", type=float, metavar="X", help="learning rate (default: its own)")
+    _add_procedure(doctor, "NAME")
+    doctor.set_defaults(run=_doctor)
 
 
 def _add_range_test(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -188,6 +203,24 @@ def _train(arguments: argparse.Namespace) -> None:
             progress=progress,
         )
     screen.print_training(training.run, training.metric)
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from ravine import api, screen
+    from ravine.comparison.arms import AS_BUILT, CONSTANT
+
+    found = api.doctor(
+        arguments.recipe,
+        arguments.optimizer,
+        arguments.lr,
+        init=arguments.init or AS_BUILT,
+        schedule=arguments.schedule or CONSTANT,
+        batches=arguments.batches,
+        epochs=arguments.epochs,
+        steps=arguments.steps,
+        seed=arguments.seed,
+    )
+    screen.print_prescription(found)
 
 
 def _range_test(arguments: argparse.Namespace) -> None:

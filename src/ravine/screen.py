@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ravine.comparison.progress import Progress as Listener
 from ravine.comparison.records import Arm, Interval, Verdict
+from ravine.diagnostics.doctor import Prescription
 from ravine.report.arms import noun
 from ravine.report.effects import sentence
 from ravine.schedules import Suggestion
@@ -205,3 +206,41 @@ def print_suggestion(found: Suggestion) -> None:
     if found.lr is not None:
         console.print(f"\nsuggested learning rate: {found.lr:.2g}", soft_wrap=True)
     console.print(found.reason, soft_wrap=True, markup=False)
+
+
+def print_prescription(found: Prescription) -> None:
+    """What is wrong, what was tried, and what to change."""
+    console = _wide_console()
+    if not found.findings:
+        console.print("Nothing wrong found.")
+        return
+    for finding in found.findings:
+        where = f" in {finding.place}" if finding.place else ""
+        name = finding.kind.replace("_", " ")
+        console.print(Text(f"{name}{where}: ", "bold") + Text(finding.evidence), soft_wrap=True)
+        console.print(Text(f"  {finding.remedy}"), soft_wrap=True)
+    if not found.attempts:
+        console.print("\nThere is no remedy to try by machine.")
+        return
+    table = Table(box=None, padding=(0, 1))
+    for heading in ("change", "validation", ""):
+        table.add_column(heading, justify="right" if heading == "validation" else "left")
+    table.add_row("none", f"{found.screened:.4g}", "the run as it is")
+    for attempt in found.attempts:
+        notes = attempt.failure or ("recommended" if attempt.change is found.recommended else "")
+        metric = "" if attempt.failure else f"{attempt.metric:.4g}"
+        table.add_row(Text(attempt.change.name), metric, Text(notes))
+    console.print()
+    console.print(table)
+    if found.recommended is None:
+        console.print("\nNone of them helps.")
+        return
+    mean = sum(found.gains) / len(found.gains)
+    lo, hi = found.interval
+    console.print(
+        f"\nOn {len(found.gains)} fresh seeds, trained to the end, it gains {mean:.4g} "
+        f"[{lo:.4g}, {hi:.4g}]. Type:",
+        soft_wrap=True,
+        markup=False,
+    )
+    console.print(f"\n    {found.recommended.code}", soft_wrap=True, markup=False)

@@ -23,7 +23,7 @@ STEPS = 81
 
 
 def found(*kinds: str):
-    return lambda history, problem: [Finding(kind, 0.9, "e", "r", 0) for kind in kinds]
+    return lambda history, facts: [Finding(kind, 0.9, "e", "r", 0) for kind in kinds]
 
 
 def patient(lr: float, **changes) -> Patient:
@@ -40,7 +40,7 @@ def trained(lr: float, seed: int, until: int = STEPS, **changes) -> float:
 
 def test_a_rate_that_is_too_low():
     """The figures are those of trainings by hand; the interval is a paired t interval."""
-    prescription = visit(patient(1e-4), found("lr_too_low"), seed=5)
+    prescription = visit(patient(1e-4), 5, found("lr_too_low"))
     assert prescription.screened == trained(1e-4, 5, 27)
     by_name = {attempt.change.name: attempt.metric for attempt in prescription.attempts}
     assert by_name == {f"learning rate x {k}": trained(1e-4 * k, 5, 27) for k in (10, 100, 1000)}
@@ -55,13 +55,13 @@ def test_a_rate_that_is_too_low():
 
 def test_the_dearest_visit_costs_less_than_ten_trainings():
     kinds = ("vanishing_gradients", "saturated_units", "lr_too_high", "plateau")
-    prescription = visit(patient(0.1), found(*kinds))
+    prescription = visit(patient(0.1), diagnose=found(*kinds))
     assert len(prescription.attempts) == 6
     assert prescription.gradient_steps <= 10 * STEPS
 
 
 def test_nothing_found_is_nothing_tried():
-    prescription = visit(patient(0.1), found())
+    prescription = visit(patient(0.1), diagnose=found())
     assert prescription.attempts == ()
     assert prescription.recommended is None
     assert prescription.gradient_steps == STEPS
@@ -70,7 +70,7 @@ def test_nothing_found_is_nothing_tried():
 def test_a_change_that_cannot_be_trained_is_said_and_passed_over():
     """Squared error of ten outputs against classes cannot be shaped; the other change can."""
     cost = lambda o, t: nn.functional.mse_loss(o, nn.functional.one_hot(t, 10).float())  # noqa: E731
-    prescription = visit(patient(0.01, cost=cost), found("cost_target_mismatch"))
+    prescription = visit(patient(0.01, cost=cost), diagnose=found("cost_target_mismatch"))
     assert {a.change.name for a in prescription.attempts} == {
         "targets in the output's shape", "cross-entropy"
     }  # fmt: skip
@@ -78,7 +78,7 @@ def test_a_change_that_cannot_be_trained_is_said_and_passed_over():
 
 
 def test_a_run_that_diverges_is_helped():
-    prescription = visit(patient(1e6), found("lr_too_high"))
+    prescription = visit(patient(1e6), diagnose=found("lr_too_high"))
     assert prescription.run.diverged_at is not None
     assert all(a.change.name.startswith("learning rate /") for a in prescription.attempts)
 
@@ -107,5 +107,5 @@ def test_the_smallest_change_that_nearly_does_best_is_chosen(attempts, untouched
 
 def test_the_global_generator_is_left_alone():
     state = torch.random.get_rng_state()
-    visit(patient(0.1), found("lr_too_high"))
+    visit(patient(0.1), diagnose=found("lr_too_high"))
     assert torch.equal(torch.random.get_rng_state(), state)

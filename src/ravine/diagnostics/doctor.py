@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from scipy import stats
 from torch import Tensor, nn
 
+from ravine.diagnostics.facts import Facts, facts_of
 from ravine.diagnostics.finding import Finding
+from ravine.diagnostics.findings import diagnose
 from ravine.diagnostics.history import History
 from ravine.diagnostics.instruments import standard
 from ravine.diagnostics.patient import Change, Patient
@@ -32,8 +34,8 @@ a visit costs 1 + 6/3 + 2 · 3 = 9 trainings."""
 NEARLY = 0.9
 """Of changes that gain this share of the best one's gain, the smallest is preferred."""
 
-Diagnose = Callable[[History, Problem], Sequence[Finding]]
-"""Readings and what was trained -> what is wrong."""
+Diagnose = Callable[[History, Facts], Sequence[Finding]]
+"""Readings, and what is known of the run -> what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -77,20 +79,20 @@ class Prescription:
     gradient_steps: int
 
 
-def visit(patient: Patient, diagnose: Diagnose, seed: int = 0) -> Prescription:
+def visit(patient: Patient, seed: int = 0, diagnose: Diagnose = diagnose) -> Prescription:
     """Watch a training, try remedies for what is found, and recommend the smallest that works.
 
     Args:
         patient: the training.
-        diagnose: finds what is wrong.
         seed: of the watched run and of the screening; fresh ones follow.
+        diagnose: finds what is wrong.
 
     Raises:
         InputError: the recipe cannot be trained as it is.
     """
     problem = load(patient.recipe)
     run, history = _watched(problem, patient, seed)
-    findings = tuple(diagnose(history, problem))
+    findings = tuple(diagnose(history, facts_of(problem)))
     until = _screening_step(problem)
     here = next(p.validation_metric for p in run.curve if p.step == until)
     attempts = [_tried(patient, change, seed) for change in changes_for(findings)]

@@ -28,6 +28,11 @@ LEFT = 0.5
 """Share of the budget that is left for measuring, however dear it is to listen to steps that are not
 measured. Of a step of 0.1 ms listening alone takes about a tenth."""
 
+REST = 16
+"""Most steps that pass unasked where none is due. Asking costs as little as 5 µs while the code is in
+the caches, but a step throws it out of them: 30 µs then, on a machine where an MLP's step takes
+1500."""
+
 MEMORY = 20
 """Losses that a new one is compared with."""
 
@@ -102,6 +107,13 @@ class Recorder:
             return []
         return [i for i in self._instruments if self._is_due(i) or self._can_pay(i, ALONG)]
 
+    def rest(self) -> int:
+        """Steps that may pass before `due` is worth asking again, by the usual time of a step."""
+        income = self._budget * self._step_seconds
+        if self._dense > 0 or income == 0:
+            return 1
+        return max(1, min(REST, int((self._enough - self._saved) / income)))
+
     def _is_due(self, instrument: Instrument) -> bool:
         dense = self._dense > 0 and instrument.passes <= CHEAP
         return self._can_pay(instrument, 1.0) or (dense and self._awake(instrument))
@@ -130,20 +142,22 @@ class Recorder:
         self._taken[instrument.name] = self._taken.get(instrument.name, 0.0) + self._clock() - start
         account.measurements += 1
 
-    def passed(self, seconds: float, looking: float) -> None:
-        """A step of the run has passed.
+    def passed(self, seconds: float, looking: float, steps: int = 1) -> None:
+        """Steps of the run have passed, of which one at most was measured.
 
         Args:
-            seconds: what it took, measuring not counted.
+            seconds: what they took, measuring not counted.
             looking: what measuring took. What no instrument took itself, such as catching the
                 layers' outputs, is shared by those that measured; where none did, it is listening,
                 and comes out of what is saved for all.
+            steps: how many there were.
         """
         self._dense = max(0, self._dense - 1)
         listening = 0.0 if self._taken else looking
         self._settle(looking)
         before = self._step_seconds
-        self._step_seconds = seconds if before == 0 else 0.9 * before + 0.1 * seconds
+        each = seconds / steps
+        self._step_seconds = each if before == 0 else 0.9 * before + 0.1 * each
         income = self._budget * seconds
         self._saved += max(LEFT * income, income - listening)
 
@@ -177,8 +191,12 @@ class Recorder:
         self._taken = {}
         self._enough = 0.0  # costs have changed
 
-    def saw(self, loss: float) -> None:
-        """Hear of a loss; after a spike, or the first NaN, the next steps are measured densely."""
+    def saw(self, loss: float) -> bool:
+        """Hear of a loss; after a spike, or the first NaN, the next steps are measured densely.
+
+        Returns:
+            Whether it was one.
+        """
         if not math.isfinite(loss):
             alarm = self._sound >= MEMORY
             self._sound = 0
@@ -191,6 +209,7 @@ class Recorder:
             self._losses.append(loss)
         if alarm:
             self._dense = DENSE
+        return alarm
 
 
 def _spikes(loss: float, recent: Iterable[float]) -> bool:

@@ -60,8 +60,9 @@ class Watcher:
         self._before: dict[str, Tensor] | None = None
         self._warned: set[str] = set()
         self._heard_at = -1
-        self._heard: Tensor | None = None
+        self._late: Tensor | None = None
         self._ran = False
+        self._asked = self._wake = 0
         self._since = 0.0
         self._looked = 0.0
         self.step = 0
@@ -95,7 +96,7 @@ class Watcher:
     def stop(self) -> None:
         """No more steps are watched; no hook is left behind."""
         self._handle.remove()
-        self._write_loss()
+        self._write_late_loss()
         self._leave_scene()
 
     def before_backward(self, loss: Tensor) -> None:
@@ -117,14 +118,17 @@ class Watcher:
 
     def after_step(self, gradients: Mapping[str, Tensor]) -> None:
         """The optimizer has stepped, given these gradients."""
-        start = time.perf_counter()
         self.step += 1
         self._ran = False
+        if self.step < self._wake:
+            return
+        start = time.perf_counter()
         if self._before is not None:
             self._compare(gradients)
         now = time.perf_counter()
         self._looked += now - start
-        self._recorder.passed(now - self._since - self._looked, self._looked)
+        passed = self.step - self._asked
+        self._recorder.passed(now - self._since - self._looked, self._looked, passed)
         self._since = now
         self._get_ready()
         self._looked = time.perf_counter() - now  # hanging hooks is for the step to come
@@ -143,18 +147,26 @@ class Watcher:
         self._ran = self._ran or torch.is_grad_enabled()
 
     def _hear(self, loss: Tensor) -> None:
-        """Write down the loss of the step before, whose value is there by now: a GPU is not waited
-        for. Of several backward passes in a step the first one counts."""
-        if self._heard_at != self.step:
-            self._write_loss()
-            self._heard_at, self._heard = self.step, loss.detach()
+        """Write down the loss; one of a GPU is not waited for, but written at the next step, when it
+        is there. Of several backward passes in a step the first one counts."""
+        if self._heard_at == self.step:
+            return
+        self._write_late_loss()
+        if loss.is_cpu:
+            self._write_loss(self.step, loss.item())
+        else:
+            self._late = loss.detach()
+        self._heard_at = self.step
 
-    def _write_loss(self) -> None:
-        if self._heard is not None:
-            value = float(self._heard)
-            self.history.add(self._heard_at, {LOSS: value})
-            self._recorder.saw(value)
-            self._heard = None
+    def _write_late_loss(self) -> None:
+        if self._late is not None:
+            self._write_loss(self._heard_at, self._late.item())
+            self._late = None
+
+    def _write_loss(self, step: int, loss: float) -> None:
+        self.history.add(step, {LOSS: loss})
+        if self._recorder.saw(loss):
+            self._wake = self.step
 
     def _look(self, scene: Scene, loss: Tensor) -> None:
         look = scene.look(self.step, loss, self._params, self._rates())
@@ -188,6 +200,8 @@ class Watcher:
         due = self._recorder.due()
         self._looking = [i for i in due if i.name in self._lookers]
         self._striding = [i for i in due if i.name in self._striders]
+        self._asked = self.step
+        self._wake = self.step + (1 if due else self._recorder.rest())
         if self._looking:
             self._scene = Scene(self._model)
 

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ravine.diagnostics.facts import Facts
+from ravine.diagnostics.finding import Finding
+from ravine.diagnostics.findings import diagnose
 from ravine.diagnostics.history import History
 from ravine.diagnostics.instrument import Instrument
 from ravine.diagnostics.instruments import standard
@@ -40,6 +43,8 @@ class Watch:
         optimizer: any `torch.optim.Optimizer` over its parameters.
         instruments: what to measure with; `ravine.diagnostics.instruments.standard()` by default.
         budget: share of the run's own time that measuring may take; the first steps borrow from it.
+        facts: what is known of the run besides: `Facts(batch_size=32)`. With the batch size, small
+            batches and the loss of a constant output are judged better.
 
     Raises:
         SettingError: the budget is no share, or none of the parameters is the optimizer's.
@@ -52,8 +57,10 @@ class Watch:
         *,
         instruments: Sequence[Instrument] | None = None,
         budget: float = BUDGET,
+        facts: Facts | None = None,
     ):
         self._optimizer = optimizer
+        self._facts = Facts() if facts is None else facts
         self._params = _stepped(model, optimizer)
         chosen = standard() if instruments is None else instruments
         self._watcher = Watcher(model, self._params, self._rates, chosen, budget)
@@ -63,6 +70,15 @@ class Watch:
     def history(self) -> History:
         """All readings so far."""
         return self._watcher.history
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is wrong so far, the worst first; empty if nothing wrong was found.
+
+        Record `validation_cost` (and `validation_metric`), before the first step and later, for what
+        only other data can tell: `watch.record(validation_cost=...)`.
+        """
+        return diagnose(self.history, self._facts)
 
     @property
     def accounts(self) -> Mapping[str, Account]:

@@ -1,0 +1,28 @@
+"""What is known of a run besides its readings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ravine.recipes import Problem
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Known before the first step.
+
+    Attributes:
+        steps: gradient steps planned; None: unknown.
+        batch_size: examples in a minibatch; None: unknown.
+        maximize: whether a larger validation metric is better.
+    """
+
+    steps: int | None = None
+    batch_size: int | None = None
+    maximize: bool = False
+
+
+def facts_of(problem: Problem) -> Facts:
+    """The facts that a recipe states."""
+    recipe = problem.recipe
+    return Facts(problem.steps, problem.batch_size, recipe.maximize)

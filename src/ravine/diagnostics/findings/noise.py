@@ -1,0 +1,78 @@
+"""Steps that do not agree: gradients of too few examples, and losses that swing."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from itertools import pairwise
+
+from ravine.diagnostics.facts import Facts
+from ravine.diagnostics.finding import Finding
+from ravine.diagnostics.findings._outcome import Outcome, outcome
+from ravine.diagnostics.findings._readings import median
+from ravine.diagnostics.history import History
+
+FEW = 4
+"""Examples in a minibatch that are few, whatever the noise."""
+NOISY = 20.0
+"""Noise scale over batch size; the median of healthy runs is 3."""
+SWINGS = 4
+"""Crossings of the loss's own trend in the last half of the run."""
+SLOW = 6
+"""Steps between two crossings from which on it is no noise, whose crossings are two steps apart."""
+WIDE = 0.5
+"""From the 10th to the 90th percentile of the loss, over its median."""
+LEFT = 0.2
+"""Share of the loss that is left where a swinging loss matters."""
+
+
+def find(history: History, facts: Facts) -> list[Finding]:
+    """noisy_gradient, oscillating_loss."""
+    result = outcome(history, facts)
+    found = [_noisy(history, facts, result), _swinging(history, result)]
+    return [finding for finding in found if finding is not None]
+
+
+def _noisy(history: History, facts: Facts, result: Outcome) -> Finding | None:
+    if result.well or facts.batch_size is None:
+        return None
+    variance = sum(history.series("gradient_variance").values)
+    signal = sum(history.series("true_gradient_norm_squared").values)
+    scale = math.inf if signal <= 0 else variance / signal
+    few = facts.batch_size <= FEW
+    if not few or (variance > 0 and scale < NOISY * facts.batch_size):
+        return None
+    evidence = (
+        f"The noise scale is {scale:.3g} examples and a minibatch has {facts.batch_size}"
+        if variance > 0
+        else f"A minibatch has {facts.batch_size} example(s)"
+    )
+    spread = statistics.pstdev(history.series("loss").values[-50:] or [0.0])
+    return Finding(
+        "noisy_gradient",
+        result.severity(0.93),
+        f"{evidence}; the last losses scatter by {spread:.3g} about {result.end:.3g}.",
+        "Use larger minibatches (or accumulate), or lower the learning rate.",
+        0,
+    )
+
+
+def _swinging(history: History, result: Outcome) -> Finding | None:
+    losses = history.series("loss").values
+    half = [loss for loss in losses[len(losses) // 2 :] if math.isfinite(loss)]
+    if len(half) < 40 or not result.left > LEFT or not result.train_left > LEFT / 2:
+        return None
+    level = median(half)
+    away = [loss > level for loss in half]
+    crossings = sum(one != other for one, other in pairwise(away))
+    deciles = statistics.quantiles(half, n=10)
+    if not SWINGS <= crossings <= len(half) / SLOW or deciles[-1] - deciles[0] < WIDE * abs(level):
+        return None
+    return Finding(
+        "oscillating_loss",
+        result.severity(0.93),
+        f"The loss swings between {deciles[0]:.3g} and {deciles[-1]:.3g}, {len(half) / crossings:.0f} "
+        f"steps from one crossing of {level:.3g} to the next.",
+        "Lower the momentum, or the learning rate.",
+        0,
+    )
