@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from math import sqrt
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.stats import binomtest
 from tests.faults import outcomes
 from tests.faults.cases import CASES, HEALTHY, Case, Setup, half
 from tests.faults.diagnosing import SEED, diagnosed
@@ -87,20 +87,11 @@ def right(run: Run, found: Sequence[dict[str, Any]]) -> bool:
     return any(finding["kind"] in run.kinds for finding in found[:FIRST])
 
 
-def wilson(count: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval of a share."""
-    if of == 0:
-        return 0.0, 1.0
-    p = count / of
-    middle, spread = p + z * z / (2 * of), z * sqrt(p * (1 - p) / of + z * z / (4 * of * of))
-    return (middle - spread) / (1 + z * z / of), (middle + spread) / (1 + z * z / of)
-
-
 def share(hits: Sequence[bool]) -> str:
-    """A share with its interval."""
-    low, high = wilson(sum(hits), len(hits))
-    mean = sum(hits) / max(1, len(hits))
-    return f"{sum(hits)}/{len(hits)} = {mean:.1%} [{low:.1%}, {high:.1%}]"
+    """A share with Wilson's 95% interval."""
+    test = binomtest(sum(hits), len(hits))
+    ci = test.proportion_ci(method="wilson")
+    return f"{test.k}/{test.n} = {test.statistic:.1%} [{ci.low:.1%}, {ci.high:.1%}]"
 
 
 def show(judged: list[tuple[Run, list[dict[str, Any]]]]) -> dict[str, str]:
@@ -111,7 +102,7 @@ def show(judged: list[tuple[Run, list[dict[str, Any]]]]) -> dict[str, str]:
         confusion[run.kinds[0] if run.kinds else "healthy", first] += 1
         if not right(run, found):
             shown = ", ".join(f"{f['kind']} {f['severity']:.2f}" for f in found[:3]) or "nothing"
-            print(f"{run.what:8}{run.name:30}{'|'.join(run.kinds):44}{shown}")
+            print(f"{run.what:8}{run.name:30}{'|'.join(run.kinds):44}  {shown}")
     print("\nfault -> first finding")
     for kind in dict.fromkeys(kind for kind, _ in sorted(confusion)):
         row = ", ".join(f"{f} {n}" for (k, f), n in confusion.most_common() if k == kind)

@@ -41,6 +41,7 @@ BELOW = {
         *("training", "recipes", "normalization", "initializers", "schedules", "transforms"),
         *("rules", "seeds", "errors"),
     ],
+    "integrations": ["diagnostics", "training", "errors"],
     "comparison": [
         *("training", "recipes", "engines", "transforms", "rules", "batches", "schedules"),
         *("initializers", "errors"),

@@ -43,7 +43,7 @@ def moments(
         Of the activations after each layer, [depth], forward; of the gradients with respect to each
         layer's input, [depth], backward, the last layer's first.
     """
-    initialize(model, weights, seed=seed)
+    initialize(model.requires_grad_(True), weights, seed=seed)  # frozen ones would stay
     model.requires_grad_(False)
     random = generator("depth", seed)
     width = model[0].in_features

@@ -378,3 +378,9 @@ def test_parametrizations_that_cannot_take_a_draw() -> None:
         assert torch.equal(value, kept[name]), name
     normed[1].parametrizations.weight.original0.requires_grad_(False)
     assert plan(normed).left == ("1.weight",)
+
+
+def test_a_model_that_is_all_frozen_is_refused() -> None:
+    model = nn.Linear(3, 2).requires_grad_(False)
+    with pytest.raises(SettingError, match="all of the model's parameters are frozen"):
+        initialize(model)

@@ -112,7 +112,7 @@ class Recorder:
         income = self._budget * self._step_seconds
         if self._dense > 0 or income == 0:
             return 1
-        return max(1, min(REST, int((self._enough - self._saved) / income)))
+        return max(1, int(min(REST, (self._enough - self._saved) / income)))
 
     def _is_due(self, instrument: Instrument) -> bool:
         dense = self._dense > 0 and instrument.passes <= CHEAP
@@ -174,7 +174,7 @@ class Recorder:
                 (costs[name] - self._accounts[name].credit) * total / weight
                 for name, weight in weights.items()
             ),
-            default=0.0,
+            default=math.inf,
         )
 
     def _settle(self, looking: float) -> None:

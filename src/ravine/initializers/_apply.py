@@ -164,13 +164,14 @@ def initialize(
         The model.
 
     Raises:
-        SettingError: a pattern matches nothing, or frozen parameters alone, an initializer cannot fill
-            a parameter it is chosen for, a parametrization refuses what was drawn, or a setting is not
+        SettingError: all parameters are frozen, a pattern matches nothing, or frozen ones alone, an
+            initializer cannot fill a parameter it is chosen for, a parametrization refuses what was drawn, or a setting is not
             what is expected.
         UnknownNameError: no initializer goes by that name.
         ParameterError: a parameter has no shape yet (a lazy layer).
     """
     chosen = plan(model, weights, biases, layers=layers, gain=gain)
+    _insist_on_something_to_draw(model)
     writes = []
     with undisturbed(model), torch.no_grad():
         for place, assignment in zip(places_of(model), chosen.assignments, strict=True):
@@ -183,6 +184,15 @@ def initialize(
     for write in writes:
         write()
     return model
+
+
+def _insist_on_something_to_draw(model: nn.Module) -> None:
+    params = list(model.parameters())
+    if params and not any(param.requires_grad for param in params):
+        raise SettingError(
+            "all of the model's parameters are frozen (requires_grad=False), and frozen ones are left "
+            "alone; expected some that train, e.g. model.requires_grad_(True) before"
+        )
 
 
 def plan(

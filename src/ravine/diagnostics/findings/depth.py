@@ -13,7 +13,7 @@ from ravine.diagnostics.history import History
 VANISHED = 1e-3
 SHRINKS = 0.65
 """The derivative at the first layer over that at the last hidden one, in all and per layer. Healthy
-runs: at least 4e-3 in all."""
+runs: at least 2.7e-3 in all."""
 EXPLODED = 5.0
 """The same; healthy runs: at most 1.4."""
 THROUGH_TIME = 15.0

@@ -11,7 +11,7 @@ from ravine.diagnostics.history import History
 DEAD = 0.6
 """Share of a layer's units that are 0 for the whole minibatch; twice that of healthy runs."""
 SATURATED = 0.4
-"""Share of a layer's outputs; twice that of healthy runs at the start."""
+"""Share of a layer's outputs; healthy runs start below 0.04."""
 STARTS = 5
 """Steps that count as the start."""
 
