@@ -29,6 +29,8 @@ bench: $(READY)  ## run the benchmarks; they write benchmarks/results
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python -m benchmarks.claims
+	$(BIN)/python -m benchmarks.diagnosis_table
+	$(BIN)/python -m benchmarks.remedies
 
 clean:  ## remove .venv, caches and runs/demo
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache runs/demo

@@ -63,9 +63,9 @@ class Prescription:
         screened: the untouched run's validation metric where changes were compared.
         attempts: the changes tried, best first.
         recommended: the smallest of those that nearly do best; None if none helps.
-        gains: by how much its validation metric is better than the untouched run's, one number a
-            fresh seed, in the metric's units; empty if nothing is recommended.
-        interval: 95% interval of the mean gain, paired over fresh seeds, by Student's t.
+        untouched, changed: the validation metric at the end without and with it, one number a fresh
+            seed; empty if nothing is recommended. A run that diverged counts as the untrained model.
+        maximize: whether a larger metric is better.
         gradient_steps: of the whole visit.
     """
 
@@ -74,9 +74,28 @@ class Prescription:
     screened: float
     attempts: tuple[Attempt, ...]
     recommended: Change | None
-    gains: tuple[float, ...]
-    interval: tuple[float, float]
+    untouched: tuple[float, ...]
+    changed: tuple[float, ...]
+    maximize: bool
     gradient_steps: int
+
+    @property
+    def gains(self) -> tuple[float, ...]:
+        """By how much the metric is better with the change, seed by seed, in its units."""
+        sign = 1 if self.maximize else -1
+        pairs = zip(self.untouched, self.changed, strict=True)
+        return tuple(sign * (after - before) for before, after in pairs)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95% interval of the mean gain, paired over fresh seeds, by Student's t."""
+        gains = self.gains
+        if len(gains) < 2 or not all(map(math.isfinite, gains)):
+            return math.nan, math.nan
+        mean = sum(gains) / len(gains)
+        spread = math.sqrt(sum((g - mean) ** 2 for g in gains) / (len(gains) - 1) / len(gains))
+        reach = float(stats.t.ppf(0.975, len(gains) - 1)) * spread
+        return mean - reach, mean + reach
 
 
 def visit(patient: Patient, seed: int = 0, diagnose: Diagnose = diagnose) -> Prescription:
@@ -99,7 +118,8 @@ def visit(patient: Patient, seed: int = 0, diagnose: Diagnose = diagnose) -> Pre
     sign = -1 if patient.recipe.maximize else 1
     attempts = sorted(attempts, key=lambda attempt: _badness(attempt.metric, sign))
     chosen = _chosen(attempts, here, sign)
-    gains = _gains(patient, chosen, seed, sign) if chosen else ()
+    fresh = range(seed + 1, seed + 1 + FRESH) if chosen else range(0)
+    changed = chosen.apply(patient) if chosen else patient
     tried = sum(until for attempt in attempts if attempt.failure is None)
     return Prescription(
         findings=findings,
@@ -107,9 +127,10 @@ def visit(patient: Patient, seed: int = 0, diagnose: Diagnose = diagnose) -> Pre
         screened=here,
         attempts=tuple(attempts),
         recommended=chosen,
-        gains=gains,
-        interval=_interval(gains),
-        gradient_steps=problem.steps + tried + 2 * len(gains) * problem.steps,
+        untouched=tuple(_end(patient, one) for one in fresh),
+        changed=tuple(_end(changed, one) for one in fresh),
+        maximize=patient.recipe.maximize,
+        gradient_steps=problem.steps + tried + 2 * len(fresh) * problem.steps,
     )
 
 
@@ -160,32 +181,13 @@ def _chosen(attempts: Sequence[Attempt], untouched: float, sign: int) -> Change 
     return min(near, key=lambda change: change.size)
 
 
-def _gains(patient: Patient, change: Change, seed: int, sign: int) -> tuple[float, ...]:
-    """How much better the changed training ends than the untouched one, seed by fresh seed."""
-    ends = []
-    for one in (patient, change.apply(patient)):
-        problem = load(one.recipe)
-        lane, seeds = _lane(problem, one), range(seed + 1, seed + 1 + FRESH)
-        runs = [
-            lane.train([_member(one, fresh)], problem.steps, _unheard)[0].run for fresh in seeds
-        ]
-        ends.append([_end(run, sign) for run in runs])
-    return tuple(before - after for before, after in zip(*ends, strict=True))
-
-
-def _end(run: Run, sign: int) -> float:
-    """The metric at the end, lower is better; where a run diverged, that of the untrained model."""
-    point = run.curve[-1] if run.diverged_at is None else run.curve[0]
-    return sign * point.validation_metric
-
-
-def _interval(gains: Sequence[float]) -> tuple[float, float]:
-    if len(gains) < 2 or not all(map(math.isfinite, gains)):
-        return math.nan, math.nan
-    mean = sum(gains) / len(gains)
-    spread = math.sqrt(sum((g - mean) ** 2 for g in gains) / (len(gains) - 1) / len(gains))
-    reach = float(stats.t.ppf(0.975, len(gains) - 1)) * spread
-    return mean - reach, mean + reach
+def _end(patient: Patient, seed: int) -> float:
+    """The validation metric of a whole training; where it diverged, that of the untrained model."""
+    problem = load(patient.recipe)
+    lane = _lane(problem, patient)
+    (member,) = lane.train([_member(patient, seed)], problem.steps, _unheard)
+    run = member.run
+    return (run.curve[-1] if run.diverged_at is None else run.curve[0]).validation_metric
 
 
 def _badness(metric: float, sign: int) -> float:

@@ -24,9 +24,13 @@ ALONG = 0.5
 """Share of its cost that an instrument must have saved to measure a step that another one is due at.
 What a measured step takes by itself, such as hanging hooks, is then paid once for many."""
 
-LEFT = 0.5
-"""Share of the budget that is left for measuring, however dear it is to listen to steps that are not
-measured. Of a step of 0.1 ms listening alone takes about a tenth."""
+LISTENING = 3.0
+"""What listening to a step that is not measured takes, in what a clock inside of it sees: calling hooks
+is not seen, nor that what they do throws other things out of the caches."""
+
+LEFT = 0.25
+"""Share of the budget that is left for measuring, however dear listening is: of a step of 0.1 ms it
+takes about a tenth."""
 
 REST = 16
 """Most steps that pass unasked where none is due. Asking costs as little as 5 µs while the code is in
@@ -159,7 +163,7 @@ class Recorder:
         each = seconds / steps
         self._step_seconds = each if before == 0 else 0.9 * before + 0.1 * each
         income = self._budget * seconds
-        self._saved += max(LEFT * income, income - listening)
+        self._saved += max(LEFT * income, income - LISTENING * listening)
 
     def _divide(self) -> None:
         """Give each instrument its share of what was saved, and see how much more makes one due."""
@@ -191,6 +195,11 @@ class Recorder:
         self._taken = {}
         self._enough = 0.0  # costs have changed
 
+    @property
+    def usual(self) -> float:
+        """The largest of the recent losses; one that is no larger is no anomaly."""
+        return max(self._losses, default=-math.inf)
+
     def saw(self, loss: float) -> bool:
         """Hear of a loss; after a spike, or the first NaN, the next steps are measured densely.
 
@@ -204,7 +213,7 @@ class Recorder:
         else:
             # most losses are not above all recent ones, and need no statistics
             full = len(self._losses) == MEMORY
-            alarm = full and loss > max(self._losses) and _spikes(loss, self._losses)
+            alarm = full and loss > self.usual and _spikes(loss, self._losses)
             self._sound += 1
             self._losses.append(loss)
         if alarm:

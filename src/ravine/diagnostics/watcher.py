@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +62,8 @@ class Watcher:
         self._warned: set[str] = set()
         self._heard_at = -1
         self._late: Tensor | None = None
+        self._losses: list[tuple[int, float]] = []
+        self._usual = -math.inf
         self._ran = False
         self._asked = self._wake = 0
         self._since = 0.0
@@ -70,6 +73,7 @@ class Watcher:
     @property
     def history(self) -> History:
         """All readings so far."""
+        self._write_losses()
         return self._recorder.history
 
     @property
@@ -96,7 +100,10 @@ class Watcher:
     def stop(self) -> None:
         """No more steps are watched; no hook is left behind."""
         self._handle.remove()
-        self._write_late_loss()
+        if self._late is not None:
+            self._keep(self._heard_at, self._late.item())
+            self._late = None
+        self._write_losses()
         self._leave_scene()
 
     def before_backward(self, loss: Tensor) -> None:
@@ -123,6 +130,7 @@ class Watcher:
         if self.step < self._wake:
             return
         start = time.perf_counter()
+        self._write_losses()
         if self._before is not None:
             self._compare(gradients)
         now = time.perf_counter()
@@ -147,26 +155,31 @@ class Watcher:
         self._ran = self._ran or torch.is_grad_enabled()
 
     def _hear(self, loss: Tensor) -> None:
-        """Write down the loss; one of a GPU is not waited for, but written at the next step, when it
-        is there. Of several backward passes in a step the first one counts."""
+        """Keep the loss, to be written down with others; one of a GPU until the next step, when it is
+        there without waiting. Of several backward passes in a step the first one counts."""
         if self._heard_at == self.step:
             return
-        self._write_late_loss()
+        if self._late is not None:
+            self._keep(self._heard_at, self._late.item())
+            self._late = None
         if loss.is_cpu:
-            self._write_loss(self.step, loss.item())
+            self._keep(self.step, loss.item())
         else:
             self._late = loss.detach()
         self._heard_at = self.step
 
-    def _write_late_loss(self) -> None:
-        if self._late is not None:
-            self._write_loss(self._heard_at, self._late.item())
-            self._late = None
+    def _keep(self, step: int, loss: float) -> None:
+        self._losses.append((step, loss))
+        if not loss <= self._usual:  # or NaN: it may be an anomaly
+            self._write_losses()
 
-    def _write_loss(self, step: int, loss: float) -> None:
-        self.history.add(step, {LOSS: loss})
-        if self._recorder.saw(loss):
-            self._wake = self.step
+    def _write_losses(self) -> None:
+        for step, loss in self._losses:
+            self._recorder.history.add(step, {LOSS: loss})
+            if self._recorder.saw(loss):
+                self._wake = self.step
+        self._losses.clear()
+        self._usual = self._recorder.usual
 
     def _look(self, scene: Scene, loss: Tensor) -> None:
         look = scene.look(self.step, loss, self._params, self._rates())

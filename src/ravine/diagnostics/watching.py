@@ -124,10 +124,11 @@ class Watch:
         self._undo = []
 
     def _after_step(self) -> None:
-        given: dict[str, Tensor] = {}
-        if self._watcher.compares:
-            given = {n: p.grad for n, p in self._params.items() if p.grad is not None}
-        self._watcher.after_step(given)
+        compares = self._watcher.compares
+        self._watcher.after_step(self._given() if compares else {})
+
+    def _given(self) -> dict[str, Tensor]:
+        return {n: p.grad for n, p in self._params.items() if p.grad is not None}
 
     def _rates(self) -> dict[str, float]:
         by_id = {id(p): g["lr"] for g in self._optimizer.param_groups for p in g["params"]}

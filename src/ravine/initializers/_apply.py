@@ -165,8 +165,8 @@ def initialize(
 
     Raises:
         SettingError: all parameters are frozen, a pattern matches nothing, or frozen ones alone, an
-            initializer cannot fill a parameter it is chosen for, a parametrization refuses what was drawn, or a setting is not
-            what is expected.
+            initializer cannot fill a parameter it is chosen for, a parametrization refuses what was
+            drawn, or a setting is not what is expected.
         UnknownNameError: no initializer goes by that name.
         ParameterError: a parameter has no shape yet (a lazy layer).
     """
