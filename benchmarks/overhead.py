@@ -37,6 +37,8 @@ EXAMPLES = 4096
 TURN_SECONDS = 0.04
 DRAWS = 10_000
 CONFIGURATIONS = ("economy", "business", "full")
+BRIEF = (3, 1.0)
+"""Blocks, and seconds of each, for cockpit, whose steps take up to seconds."""
 
 
 def mlp() -> nn.Module:
@@ -194,6 +196,8 @@ def measure(
     alone, other = Alone(case), make(case)
     alone.steps(30)
     steps = max(1, round(TURN_SECONDS / (timed(alone, 20) / 20)))
+    if isinstance(other, Cockpit):
+        steps, (blocks, seconds) = 1, BRIEF
     with other.running():
         (start, _), *rest = [block(alone, other, steps, seconds) for _ in range(blocks + 1)]
     ratios = np.array([ratio for ratio, _ in rest])

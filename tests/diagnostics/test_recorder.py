@@ -121,3 +121,58 @@ def test_an_instrument_that_fails_rests():
     assert recorder.accounts["broken"].failure == "ValueError: no such thing"
     assert recorder.due() == [sound]
     assert list(recorder.history.series("seen")) == [(3, 1.0)]
+
+
+def test_those_that_are_nearly_due_measure_along():
+    """Five at 0.1 s each, a second around each measured step: of 0.05 s a step, six steps for 1.5 s.
+
+    Alone each would be charged 1.1 s; all at one step take 0.3 s each.
+    """
+    five = [Timed(name, 0.1, 9.0) for name in "abcde"]
+    recorder = Recorder(five, 0.05, lambda: now[0])
+    now, measured = [0.0], []
+    for step in range(4000):
+        before, due = now[0], recorder.due()
+        now[0] += 1.0 if due else 0.0
+        for one in due:
+            recorder.measure(one, step, lambda: now.__setitem__(0, now[0] + 0.1) or {})
+        measured += [len(due)] if due else []
+        recorder.passed(1.0, now[0] - before)
+    assert set(measured[1:]) == {5}
+    assert len(measured) == pytest.approx(4000 * 0.05 / 1.5, abs=2)
+
+
+def test_listening_is_paid_before_measuring():
+    """0.01 s at each step, counted three times: 0.02 s of 0.05 are left for measuring."""
+    recorder = Recorder([Timed("one", 0.0, 9.0)], 0.05, lambda: 0.0)
+    for _ in range(100):
+        recorder.passed(1.0, 0.01)
+    recorder.due()
+    assert recorder.accounts["one"].credit == pytest.approx(100 * 0.02)
+
+
+def test_dear_listening_leaves_a_quarter():
+    recorder = Recorder([Timed("one", 0.0, 9.0)], 0.05, lambda: 0.0)
+    for _ in range(100):
+        recorder.passed(1.0, 1.0)
+    recorder.due()
+    assert recorder.accounts["one"].credit == pytest.approx(100 * 0.05 / 4)
+
+
+def test_a_rest_ends_no_later_than_something_is_due():
+    """Asked only after each rest, it measures when it would have measured, asked at every step."""
+    world = World(Timed("dear", 50.0, 100.0), Timed("cheap", 0.05))
+    recorder, asked, step = world.recorder, [], 0
+    every = World(Timed("dear", 50.0, 100.0), Timed("cheap", 0.05)).steps(2500).measured
+    while step < 2500:
+        before, due = world.now, recorder.due()
+        for one in due:
+            world.measured[one.name].append(step)
+            recorder.measure(one, step, lambda one=one, step=step: world._take(one, step))
+        steps = 1 if due else recorder.rest()
+        recorder.passed(1.0 * steps, world.now - before, steps)
+        asked.append(step)
+        step += steps
+    assert world.measured["dear"] == pytest.approx(every["dear"], abs=2)
+    assert len(world.measured["cheap"]) == pytest.approx(len(every["cheap"]), abs=2)
+    assert len(asked) < 700
