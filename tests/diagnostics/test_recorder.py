@@ -176,3 +176,10 @@ def test_a_rest_ends_no_later_than_something_is_due():
     assert world.measured["dear"] == pytest.approx(every["dear"], abs=2)
     assert len(world.measured["cheap"]) == pytest.approx(len(every["cheap"]), abs=2)
     assert len(asked) < 700
+
+
+def test_spikes_on_and_on_do_not_break_the_budget():
+    """Every 25 steps, over 5000 s; beyond the share two dense rounds and a measurement are owed."""
+    world = World(Timed("dear", 2.0))
+    world.steps(5000, loss=lambda step: 50.0 if step % 25 == 24 else 1.0 + 0.01 * (step % 7))
+    assert world.recorder.accounts["dear"].spent <= 0.05 * 5000 + (2 * DENSE + 1) * 2.0

@@ -119,8 +119,13 @@ class Recorder:
         return max(1, int(min(REST, (self._enough - self._saved) / income)))
 
     def _is_due(self, instrument: Instrument) -> bool:
+        if self._can_pay(instrument, 1.0):
+            return True
+        # the start and one spike may be owed: else a loss that spikes on and on has no budget
+        owed = -self._accounts[instrument.name].credit
+        may_borrow = owed <= 2 * DENSE * self._cost(instrument)
         dense = self._dense > 0 and instrument.passes <= CHEAP
-        return self._can_pay(instrument, 1.0) or (dense and self._awake(instrument))
+        return dense and may_borrow and self._awake(instrument)
 
     def _can_pay(self, instrument: Instrument, share: float) -> bool:
         saved = self._accounts[instrument.name].credit
