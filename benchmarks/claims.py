@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python -m benchmarks.claims
 
 Run it from the repository's root; the measurements are those of tests/claims, with more seeds. Takes
-about six minutes on one core and writes benchmarks/results/claims.json: for each claim what theory
+about four minutes on one core and writes benchmarks/results/claims.json: for each claim what theory
 expects, what was measured with its 95% interval over seeds where there are several, and whether the
 claim held.
 """
