@@ -228,8 +228,8 @@ def _sample(arms: Mapping[str, Procedure], settings: Settings) -> list[Trial]:
     """Trials to time lanes with: each arm at the lowest rates of its grid."""
     seeds, _ = seeds_of(settings.seed)
     return [
-        Trial(name, {**arm.rule.defaults, "lr": lr}, seed)
-        for name, arm in arms.items()
+        arm.trial(lr, seed)
+        for arm in arms.values()
         for lr in search.grid(arm.rule.defaults["lr"])[: search.SURVIVORS]
         for seed in seeds
     ]
@@ -303,7 +303,7 @@ def train(
     _check_seed(seed)
     rate = _rate(procedure.rule, lr)
     progress = progress or Progress()
-    member = Member.new(Trial(procedure.name, {**procedure.rule.defaults, "lr": rate}, seed))
+    member = Member.new(procedure.trial(rate, seed))
     progress.stage(f"{procedure.title}, learning rate {rate:g}", problem.steps)
     lane = SerialLane(problem, {procedure.name: procedure})
     (trained,) = lane.train([member], problem.steps, progress.tick)

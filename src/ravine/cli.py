@@ -93,10 +93,7 @@ def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     train = commands.add_parser("train", help="train a recipe once")
-    _add_recipe(train)
-    train.add_argument("--optimizer", required=True, metavar="NAME")
-    train.add_argument("--lr", type=float, metavar="X", help="learning rate (default: its own)")
-    _add_procedure(train, "NAME")
+    _add_training(train)
     train.set_defaults(run=_train)
 
 
@@ -107,11 +104,16 @@ def _add_doctor(commands: argparse._SubParsersAction[_Parser]) -> None:
         description="Train once under watch, name what is wrong, train remedies side by side, and "
         "recommend the smallest change that works. Costs at most nine trainings.",
     )
-    _add_recipe(doctor)
-    doctor.add_argument("--optimizer", required=True, metavar="NAME")
-    doctor.add_argument("--lr", type=float, metavar="X", help="learning rate (default: its own)")
-    _add_procedure(doctor, "NAME")
+    _add_training(doctor)
     doctor.set_defaults(run=_doctor)
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """What says one training."""
+    _add_recipe(parser)
+    parser.add_argument("--optimizer", required=True, metavar="NAME")
+    parser.add_argument("--lr", type=float, metavar="X", help="learning rate (default: its own)")
+    _add_procedure(parser, "NAME")
 
 
 def _add_range_test(commands: argparse._SubParsersAction[_Parser]) -> None:

@@ -29,7 +29,7 @@ def list_initializers() -> list[Row]:
 def list_schedules() -> list[Row]:
     """Schedules, as `--schedule` takes them, each as typed for a training of `STEPS` steps."""
     rows = [
-        {**_row(name, getattr(schedules, name).__doc__), "at 1000 steps": repr(make(STEPS))}
+        {**_row(name, getattr(schedules, name).__doc__), f"at {STEPS} steps": repr(make(STEPS))}
         for name, make in schedules.NAMES.items()
     ]
     return [*rows, _row("warmup+NAME", "A ramp over 5% of the steps in front of any of them.")]

@@ -239,8 +239,12 @@ def print_prescription(found: Prescription) -> None:
     lo, hi = found.interval
     console.print(
         f"\nOn {len(found.gains)} fresh seeds, trained to the end, it gains {mean:.4g} "
-        f"[{lo:.4g}, {hi:.4g}]. Type:",
+        f"[{lo:.4g}, {hi:.4g}].",
         soft_wrap=True,
         markup=False,
     )
+    if not found.works:
+        console.print("That is not shown to help; look at the evidence above.", soft_wrap=True)
+        return
+    console.print("Type:")
     console.print(f"\n    {found.recommended.code}", soft_wrap=True, markup=False)

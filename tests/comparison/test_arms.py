@@ -109,6 +109,14 @@ def test_schedules_of_one_name_are_told_apart_by_how_they_are_typed():
     assert list(arms)[:2] == ["sgd/cosine(27,final=0.0)", "sgd/cosine(27,final=0.1)"]
 
 
+def test_two_starts_of_one_name_do_not_become_one():
+    """Two lambdas: neither is lost unseen."""
+    ones = Start("<lambda>", lambda model, *_: nn.init.ones_(next(model.parameters())))
+    twos = Start("<lambda>", lambda model, *_: nn.init.constant_(next(model.parameters()), 2.0))
+    with pytest.raises(SettingError, match="--init gives two that are named '<lambda>'"):
+        made(starts=[ones, twos])
+
+
 def test_any_hyperparameter_may_be_scheduled():
     rising = {"lr": schedules.cosine(27), "momentum": schedules.ramp(0.5, 0.9, 27)}
     both = arms_of(digits_problem(), [rules.momentum()], ["as_built"], ["constant", rising], [])

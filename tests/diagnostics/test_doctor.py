@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -109,3 +110,26 @@ def test_the_global_generator_is_left_alone():
     state = torch.random.get_rng_state()
     visit(patient(0.1), diagnose=found("lr_too_high"))
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def ended(untouched: tuple[float, ...], changed: tuple[float, ...], maximize: bool = False):
+    found = visit(patient(0.1), diagnose=found_nothing)
+    return replace(found, untouched=untouched, changed=changed, maximize=maximize)
+
+
+def found_nothing(history, facts):
+    return []
+
+
+@pytest.mark.parametrize(
+    ("untouched", "changed", "maximize", "works"),
+    [
+        ((0.9, 0.8, 0.9), (0.1, 0.1, 0.2), False, True),
+        ((0.1, 0.1, 0.2), (0.9, 0.8, 0.9), False, False),
+        ((0.1, 0.1, 0.2), (0.9, 0.8, 0.9), True, True),
+        ((0.90, 0.80, 0.90), (0.89, 0.81, 0.90), False, False),  # 0 on average
+        ((), (), False, False),
+    ],
+)
+def test_a_change_works_if_its_gain_is_shown_on_fresh_seeds(untouched, changed, maximize, works):
+    assert ended(untouched, changed, maximize).works == works

@@ -189,7 +189,13 @@ def _labelled(option: str, parts: Sequence[tuple[str, Part]]) -> dict[str, Part]
         if name == other and one == another:
             raise SettingError(f"{option} gives {name!r} twice; expected each one once")
     names = [name for name, _ in parts]
-    return {name if names.count(name) == 1 else _typed(part): part for name, part in parts}
+    labels = [name if names.count(name) == 1 else _typed(part) for name, part in parts]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise SettingError(
+            f"{option} gives two that are named {twice!r}; expected names that differ"
+        )
+    return {label: part for label, (_, part) in zip(labels, parts, strict=True)}
 
 
 def _typed(part: Any) -> str:

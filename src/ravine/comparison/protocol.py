@@ -129,7 +129,7 @@ class Comparison:
 
     def _trials(self, rates: Rates, seeds: Iterable[int]) -> list[Trial]:
         return [
-            Trial(name, {**self._arms[name].rule.defaults, "lr": rate}, seed)
+            self._arms[name].trial(rate, seed)
             for name in rates
             for rate in rates[name]
             for seed in seeds

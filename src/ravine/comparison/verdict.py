@@ -228,52 +228,53 @@ def _warnings(unsettled: Sequence[str], arms: Sequence[Arm], facts: Mapping[str,
     return lines
 
 
+def _interval_as_json(value: Interval | None) -> dict[str, Any] | None:
+    return None if value is None else {"mean": value.mean, "ci": [value.lo, value.hi]}
+
+
+def _arm_as_json(arm: Arm) -> dict[str, Any]:
+    return {
+        "name": arm.name,
+        **arm.parts,
+        "lr": arm.lr,
+        "other": {name: value for name, value in arm.hyper.items() if name != "lr"},
+        "p_best": arm.p_best,
+        "beats": dict(arm.beats),
+        "validation": _interval_as_json(arm.validation),
+        "test": _interval_as_json(arm.test),
+        "rank": _interval_as_json(arm.rank),
+        "steps_to_target": _finite(arm.steps_to_target),
+        "seconds_to_target": _finite(arm.seconds_to_target),
+        "lr_band": list(arm.lr_band),
+        "lrs": [
+            {
+                "lr": rate.lr,
+                "validation": rate.validation,
+                "steps": rate.steps,
+                "status": rate.status,
+            }
+            for rate in arm.rates
+        ],
+        "diverged": arm.diverged,
+        "final_diverged": arm.final_diverged,
+        "gradient_steps": arm.gradient_steps,
+    }
+
+
 def as_json(verdict: Verdict) -> dict[str, Any]:
     """The verdict as `verdict.json` holds it; a missed target is null, JSON has no infinity."""
-
-    def interval(value: Interval | None) -> dict[str, Any] | None:
-        return None if value is None else {"mean": value.mean, "ci": [value.lo, value.hi]}
-
     return {
         "recipe": verdict.recipe,
         "decision": verdict.decision,
         "best": list(verdict.best),
         "metric": {"name": verdict.metric, "goal": "maximize" if verdict.maximize else "minimize"},
-        "arms": [
-            {
-                "name": arm.name,
-                **arm.parts,
-                "lr": arm.lr,
-                "other": {name: value for name, value in arm.hyper.items() if name != "lr"},
-                "p_best": arm.p_best,
-                "beats": dict(arm.beats),
-                "validation": interval(arm.validation),
-                "test": interval(arm.test),
-                "rank": interval(arm.rank),
-                "steps_to_target": _finite(arm.steps_to_target),
-                "seconds_to_target": _finite(arm.seconds_to_target),
-                "lr_band": list(arm.lr_band),
-                "lrs": [
-                    {
-                        "lr": rate.lr,
-                        "validation": rate.validation,
-                        "steps": rate.steps,
-                        "status": rate.status,
-                    }
-                    for rate in arm.rates
-                ],
-                "diverged": arm.diverged,
-                "final_diverged": arm.final_diverged,
-                "gradient_steps": arm.gradient_steps,
-            }
-            for arm in verdict.arms
-        ],
+        "arms": [_arm_as_json(arm) for arm in verdict.arms],
         "effects": {
             effect.dimension: [
                 {
                     "name": level.name,
-                    "validation": interval(level.validation),
-                    "behind": interval(level.behind),
+                    "validation": _interval_as_json(level.validation),
+                    "behind": _interval_as_json(level.behind),
                     "p_best": level.p_best,
                 }
                 for level in effect.levels

@@ -19,9 +19,9 @@ from ravine.diagnostics.remedies import changes_for
 from ravine.diagnostics.watcher import Watcher
 from ravine.errors import InputError
 from ravine.recipes import Problem, load
-from ravine.training.lane import Member, evaluation_steps
+from ravine.training.lane import Member, evaluation_steps, unheard
 from ravine.training.observer import Rates
-from ravine.training.records import Run, Trial
+from ravine.training.records import Run
 from ravine.training.serial import SerialLane
 
 SCREENING = 1 / 3
@@ -62,7 +62,8 @@ class Prescription:
         run: the watched training.
         screened: the untouched run's validation metric where changes were compared.
         attempts: the changes tried, best first.
-        recommended: the smallest of those that nearly do best; None if none helps.
+        recommended: the smallest of those that nearly do best; None if none helps. `works` says
+            whether it held on fresh seeds.
         untouched, changed: the validation metric at the end without and with it, one number a fresh
             seed; empty if nothing is recommended. A run that diverged counts as the untrained model.
         maximize: whether a larger metric is better.
@@ -85,6 +86,11 @@ class Prescription:
         sign = 1 if self.maximize else -1
         pairs = zip(self.untouched, self.changed, strict=True)
         return tuple(sign * (after - before) for before, after in pairs)
+
+    @property
+    def works(self) -> bool:
+        """Whether the recommended change is shown to help: the interval of its gain is above 0."""
+        return self.interval[0] > 0
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -143,7 +149,7 @@ def _watched(problem: Problem, patient: Patient, seed: int) -> tuple[Run, Histor
         return watchers[0]
 
     lane = _lane(problem, patient)
-    member = lane.train_observed(_member(patient, seed), problem.steps, _unheard, observe)
+    member = lane.train_observed(_member(patient, seed), problem.steps, unheard, observe)
     return member.run, watchers[0].history
 
 
@@ -153,7 +159,7 @@ def _tried(patient: Patient, change: Change, seed: int) -> Attempt:
         changed = change.apply(patient)
         problem = load(changed.recipe)
         (member,) = _lane(problem, changed).train(
-            [_member(changed, seed)], _screening_step(problem), _unheard
+            [_member(changed, seed)], _screening_step(problem), unheard
         )
     except InputError as error:
         return Attempt(change, math.nan, str(error).splitlines()[0])
@@ -185,7 +191,7 @@ def _end(patient: Patient, seed: int) -> float:
     """The validation metric of a whole training; where it diverged, that of the untrained model."""
     problem = load(patient.recipe)
     lane = _lane(problem, patient)
-    (member,) = lane.train([_member(patient, seed)], problem.steps, _unheard)
+    (member,) = lane.train([_member(patient, seed)], problem.steps, unheard)
     run = member.run
     return (run.curve[-1] if run.diverged_at is None else run.curve[0]).validation_metric
 
@@ -201,13 +207,8 @@ def _screening_step(problem: Problem) -> int:
 
 
 def _member(patient: Patient, seed: int) -> Member:
-    hyper = {**patient.procedure.rule.defaults, "lr": patient.lr}
-    return Member.new(Trial(patient.procedure.name, hyper, seed))
+    return Member.new(patient.procedure.trial(patient.lr, seed))
 
 
 def _lane(problem: Problem, patient: Patient) -> SerialLane:
     return SerialLane(problem, {patient.procedure.name: patient.procedure})
-
-
-def _unheard(steps: int) -> None:
-    pass

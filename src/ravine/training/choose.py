@@ -12,7 +12,7 @@ import torch
 
 from ravine.errors import SettingError, UnknownNameError
 from ravine.recipes import Problem, build_model
-from ravine.training.lane import Lane, Member
+from ravine.training.lane import Lane, Member, unheard
 from ravine.training.population import PopulationLane
 from ravine.training.procedure import Procedure
 from ravine.training.records import Trial
@@ -181,11 +181,11 @@ def why_not_population(
     lane = PopulationLane(small, procedures, max(2, len(members)), compiled=False)
     (ordered,) = lane.chunks(members)
     try:
-        together = lane.train(ordered, steps, _ignore)
+        together = lane.train(ordered, steps, unheard)
     except Exception as error:
         return f"it cannot be vmapped ({_first_line(error)})"
     serial = SerialLane(small, procedures)
-    alone = [serial.train([member], steps, _ignore)[0] for member in ordered]
+    alone = [serial.train([member], steps, unheard)[0] for member in ordered]
     pairs = zip(together, alone, strict=True)
     if not all(_agree(a, b) for a, b in pairs):
         return "it trains differently when vmapped (state or noise that is not a buffer?)"
@@ -215,7 +215,3 @@ def _agree(a: Member, b: Member) -> bool:
         for p, q in zip(a.run.curve, b.run.curve, strict=True)
         for x, y in ((p.cost, q.cost), (p.validation_cost, q.validation_cost))
     )
-
-
-def _ignore(steps: int) -> None:
-    pass

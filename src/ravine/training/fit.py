@@ -15,7 +15,7 @@ from ravine.errors import SettingError
 from ravine.recipes import Problem, Recipe, check, find, load
 from ravine.rules import Rule
 from ravine.training.choose import choose
-from ravine.training.lane import Lane, Member
+from ravine.training.lane import Lane, Member, unheard
 from ravine.training.procedure import Procedure
 from ravine.training.records import Run, Trial
 from ravine.training.threads import threads
@@ -82,7 +82,7 @@ def fit(
                 used.module(member), member.run
             )
             for chunk in used.chunks([Member.new(trial) for trial in trials])
-            for member in used.train(chunk, problem.steps, _unheard)
+            for member in used.train(chunk, problem.steps, unheard)
         }
     return [trained[trial.procedure, trial.seed] for trial in trials]
 
@@ -133,10 +133,9 @@ def _trials(arms: Mapping[str, Procedure], lr: float | None, seeds: Sequence[int
     _insist_on_distinct("seeds", list(seeds))
     if lr is not None and not (lr > 0 and math.isfinite(lr)):
         raise SettingError(f"lr={lr!r}; expected a number above 0, e.g. 0.1")
-    given = {} if lr is None else {"lr": lr}
     return [
-        Trial(name, {**arm.rule.defaults, **given}, seed)
-        for name, arm in arms.items()
+        arm.trial(arm.rule.defaults["lr"] if lr is None else lr, seed)
+        for arm in arms.values()
         for seed in seeds
     ]
 
@@ -159,7 +158,3 @@ def _lane(
     capacity = min(len(trials), CAPACITY)
     choice = choose(problem, arms, trials, lane, capacity, problem.steps * len(trials))
     return choice.lane, choice.threads
-
-
-def _unheard(steps: int) -> None:
-    pass

@@ -69,6 +69,10 @@ Tick = Callable[[int], None]
 """Called with the number of gradient steps (summed over members) since the last call."""
 
 
+def unheard(steps: int) -> None:
+    """A tick that nobody hears."""
+
+
 class Lane(ABC):
     """A way to train members of one problem.
 

@@ -11,6 +11,7 @@ from ravine.initializers import Start, start
 from ravine.recipes import Problem
 from ravine.rules import Rule
 from ravine.schedules import Schedule
+from ravine.training.records import Trial
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class Procedure:
     def of(cls, rule: Rule) -> Procedure:
         """The plain procedure of a rule: constant rates, everything else as usual."""
         return cls(rule.name, rule.title, rule)
+
+    def trial(self, lr: float, seed: int) -> Trial:
+        """A training by this procedure: the rule's own hyperparameters, and a learning rate."""
+        return Trial(self.name, {**self.rule.defaults, "lr": lr}, seed)
 
     def scheduled(self, hyper: Mapping[str, float], step: int) -> dict[str, float]:
         """The values of the scheduled hyperparameters at a gradient step (from 0).
