@@ -14,7 +14,7 @@ from tests.claims.statistics import LEVEL, interval, slopes
 
 STEPS = [32, 64, 128, 256, 512, 1024, 2048, 4096]
 RUNS = 4096
-SEED = 500
+SEED = 70_500
 HARMONIC = inverse_time(1.0)  # c/(k+1)
 CURVATURES = np.geomspace(1e-3, 1.0, 31).tolist()
 

@@ -19,7 +19,7 @@ RATES = {"sgd": 0.1, "momentum": 0.02, "adam": 0.01}
 MAGNIFIED = {"sgd": 1.0, "momentum": 10.0, "adam": 1e8}
 """How many times its learning rate a rule moves by what a gradient changes: 1, 1/(1-α), at most 1/δ."""
 
-SEEDS = range(7000, 7003)
+SEEDS = range(77_000, 77_003)
 
 
 def trained(name: str, weights: Initializer, seed: int) -> tuple[torch.Tensor, torch.Tensor, float]:

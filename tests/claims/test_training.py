@@ -10,7 +10,7 @@ from tests.claims.statistics import interval
 from tests.claims.training import after_the_last_error, by_class, final_costs
 from tests.problems import digits_problem
 
-SEEDS = range(9000, 9012)
+SEEDS = range(79_000, 79_012)
 
 
 def test_the_surrogate_goes_on_teaching_when_no_training_example_is_wrong():
