@@ -21,8 +21,8 @@ from multiprocessing import get_context
 from typing import Any
 
 import torch
-from tests.faults.cases import CASES, HEALTHY, Case, Setup
-from tests.faults.form import described, differences, half
+from tests.faults.cases import CASES, HEALTHY, Case, Setup, half
+from tests.faults.form import described, differences
 from tests.faults.outcomes import (
     MARGIN,
     REACHED,

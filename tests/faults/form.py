@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
@@ -17,11 +16,6 @@ from ravine.recipes import Problem, Recipe, Split, load
 from ravine.rules import Rule
 from ravine.schedules import Schedule
 from ravine.training.procedure import Procedure
-
-Half = Literal["set", "judged"]
-
-SALT = 2692
-"""The first number from 0 on with which both halves have every kind. Only names were looked at."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +149,3 @@ def described(what: Any) -> str:
 
 def _listed(parts: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={described(value)}" for name, value in parts.items())
-
-
-def half(of: Case | Setup) -> Half:
-    """Which half a case or a healthy run belongs to: thresholds are set on one, judged on the other."""
-    digest = hashlib.blake2b(f"{SALT}/{of.name}".encode()).digest()
-    return "set" if digest[0] % 2 else "judged"
