@@ -60,7 +60,8 @@ def test_train_prints_the_curve(capsys):
         == 0
     )
     run = api.train("digits-softmax", "adam", 0.01, steps=27).run
-    lines = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr()
+    lines = printed.out.split("\n\n")[0].splitlines()
     assert len(lines) == 1 + 28
     assert lines[-1].split() == [
         "27",
@@ -69,12 +70,23 @@ def test_train_prints_the_curve(capsys):
     ]  # fmt: skip
 
 
-def test_train_says_when_it_diverged(capsys):
-    assert (
-        main(["train", "digits-softmax", "--optimizer", "sgd", "--lr", "1e38", "--steps", "27"])
-        == 0
-    )
-    assert "diverged" in capsys.readouterr().out
+def test_train_says_when_it_diverged_and_why_before_it_ends(capsys):
+    arguments = ["train", "digits-softmax", "--optimizer", "sgd", "--lr", "1e38"]
+    assert main([*arguments, "--steps", "54"]) == 0
+    printed = capsys.readouterr()
+    assert "diverged" in printed.out
+    assert "NaN or infinite in model: " in printed.out
+    lines = printed.err.splitlines()
+    told = next(i for i, line in enumerate(lines) if "NaN or infinite. " in line)
+    assert lines[told - 1].startswith("step 2, ")  # the first evaluation after it
+    assert lines[-1].startswith("step 54, training cost nan, validation ")
+
+
+def test_train_finds_nothing_wrong_with_a_run_that_trains_well(capsys):
+    assert main(["train", "digits-softmax", "--optimizer", "adam", "--steps", "270"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.endswith("\nNothing wrong found.\n")
+    assert len(printed.err.splitlines()) == 1 + 28
 
 
 def test_optimizers_as_json(capsys):
@@ -141,7 +153,9 @@ def test_the_class_that_is_named_walks_the_path_of_the_rule(name):
 
 @pytest.mark.parametrize("width", [80, 200])
 def test_optimizers_as_a_table(width, capsys, monkeypatch):
-    monkeypatch.setattr(screen, "_wide_console", lambda: Console(highlight=False, width=width))
+    monkeypatch.setattr(
+        screen.tables, "wide_console", lambda: Console(highlight=False, width=width)
+    )
     assert main(["optimizers"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
@@ -279,7 +293,7 @@ def test_doctor_says_what_is_wrong_and_what_to_type(capsys):
     assert main(arguments) == 0
     printed = capsys.readouterr().out
     found = api.doctor("digits-mlp", "sgd", 10.0, steps=81)
-    assert f"lr too high: {found.findings[0].evidence}" in printed
+    assert f"learning rate too high: {found.findings[0].evidence}" in printed
     for attempt in found.attempts:
         assert attempt.change.name in printed
     assert printed.rstrip().endswith(found.recommended.code)

@@ -39,14 +39,14 @@ BELOW = {
     ],
     "diagnostics": [
         *("training", "recipes", "normalization", "initializers", "schedules", "transforms"),
-        *("rules", "seeds", "errors"),
+        *("rules", "undisturbed", "seeds", "errors"),
     ],
     "integrations": ["diagnostics", "training", "errors"],
     "comparison": [
         *("training", "recipes", "engines", "transforms", "rules", "batches", "schedules"),
-        *("initializers", "errors"),
+        *("initializers", "diagnostics", "errors"),
     ],
-    "report": ["comparison", "training", "errors"],
+    "report": ["comparison", "diagnostics", "training", "errors"],
     "api": [
         *("environment", "report", "comparison", "diagnostics", "training", "recipes", "rules"),
         "batches",

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from ravine.screen import LiveListener, PlainListener
+from ravine.screen.live import LiveListener, PlainListener
 
 
 def printed(width: int = 100) -> Console:

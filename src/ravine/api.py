@@ -21,6 +21,11 @@ from ravine.comparison.protocol import SELECTION_SEEDS, Comparison, seeds_of
 from ravine.comparison.records import Settings, Study, Verdict
 from ravine.comparison.store import Store, explained
 from ravine.diagnostics.doctor import Prescription, visit
+from ravine.diagnostics.facts import facts_of
+from ravine.diagnostics.finding import Finding
+from ravine.diagnostics.history import History
+from ravine.diagnostics.member import train_watched
+from ravine.diagnostics.news import News
 from ravine.diagnostics.patient import Patient
 from ravine.environment import environment
 from ravine.errors import SettingError
@@ -267,11 +272,15 @@ class Training:
         run: the trial and its curve.
         metric: name of the metric.
         model: the trained module, in evaluation mode.
+        findings: what is wrong with it, the worst first; empty if nothing wrong was found.
+        history: what was measured on the way.
     """
 
     run: Run
     metric: str
     model: nn.Module
+    findings: Sequence[Finding]
+    history: History
 
 
 def train(
@@ -287,7 +296,9 @@ def train(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Training:
-    """Train a recipe once with one optimizer.
+    """Train a recipe once with one optimizer, and say what is wrong with it.
+
+    It is watched all the way, which changes nothing of it (see `ravine.watch`).
 
     Args:
         recipe, init, schedule, batches, epochs, steps, seed: as in `compare`, one of each.
@@ -296,7 +307,7 @@ def train(
         progress: hears what happens.
 
     Returns:
-        the run, the name of its metric, and the trained module.
+        the run, the trained module, and what was found and measured.
     """
     problem = _loaded(recipe, steps, epochs)
     procedure = _procedure(problem, optimizer, init, schedule, batches)
@@ -306,8 +317,15 @@ def train(
     member = Member.new(procedure.trial(rate, seed))
     progress.stage(f"{procedure.title}, learning rate {rate:g}", problem.steps)
     lane = SerialLane(problem, {procedure.name: procedure})
-    (trained,) = lane.train([member], problem.steps, progress.tick)
-    return Training(trained.run, problem.recipe.metric_name, lane.module(trained))
+    told = (progress.evaluated, News(facts_of(problem), progress.found))
+    watched = train_watched(lane, member, problem.steps, progress.tick, told=told)
+    return Training(
+        watched.member.run,
+        problem.recipe.metric_name,
+        lane.module(watched.member),
+        watched.findings,
+        watched.history,
+    )
 
 
 def range_test(

@@ -204,7 +204,7 @@ def _train(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             progress=progress,
         )
-    screen.print_training(training.run, training.metric)
+    screen.print_training(training.run, training.metric, training.findings)
 
 
 def _doctor(arguments: argparse.Namespace) -> None:

@@ -1,12 +1,16 @@
-"""What a comparison says while it runs. The library only calls these; a front prints."""
+"""What a job says while it runs. The library only calls these; a front prints."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ravine.diagnostics.finding import Finding
+from ravine.diagnostics.history import History
+from ravine.training.records import Point
+
 
 class Progress:
-    """Hears what a comparison does; this one keeps silent. Fronts override what they show."""
+    """Hears what a job does; this one keeps silent. Fronts override what they show."""
 
     def stage(self, title: str, steps: int) -> None:
         """A stage begins.
@@ -21,6 +25,12 @@ class Progress:
 
     def best(self, scores: Mapping[str, tuple[float, float]]) -> None:
         """The best learning rate of each optimizer so far, and its validation metric."""
+
+    def evaluated(self, point: Point, history: History) -> None:
+        """A single training was evaluated, and this was measured by then."""
+
+    def found(self, finding: Finding) -> None:
+        """Something is wrong with a single training, while it is under way."""
 
     def note(self, line: str) -> None:
         """One line worth reading."""

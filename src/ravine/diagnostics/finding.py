@@ -32,6 +32,19 @@ KINDS = (
 )
 """All that can be found."""
 
+TITLES = {
+    "lr_too_high": "learning rate too high",
+    "lr_too_low": "learning rate too low",
+    "dying_relus": "dying ReLUs",
+    "not_finite": "NaN or infinite",
+    "noisy_gradient": "gradient too noisy",
+    "cost_target_mismatch": "cost does not fit the targets",
+    "frozen_parameters": "parameters that do not learn",
+    "shuffled_labels": "labels that do not belong to the inputs",
+    "batch_norm_misuse": "batch norm misused",
+}
+"""Kinds in print, where that is not the kind itself without underscores."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -52,3 +65,8 @@ class Finding:
     remedy: str
     step: int
     place: str = ""
+
+    @property
+    def title(self) -> str:
+        """The kind in print, e.g. "learning rate too high"."""
+        return TITLES.get(self.kind, self.kind.replace("_", " "))

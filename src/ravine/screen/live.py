@@ -1,13 +1,11 @@
-"""What the terminal shows: live progress while training, tables when done."""
+"""Live progress while training."""
 
 from __future__ import annotations
 
-import math
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import statistics
+from collections import deque
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,12 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ravine.comparison.progress import Progress as Listener
-from ravine.comparison.records import Arm, Interval, Verdict
-from ravine.diagnostics.doctor import Prescription
-from ravine.report.arms import noun
-from ravine.report.effects import sentence
-from ravine.schedules import Suggestion
-from ravine.training.records import Run
+from ravine.diagnostics.finding import Finding
+from ravine.diagnostics.history import History
+from ravine.training.records import Point
+
+RECENT = 12
+"""Evaluations of a single training that stay in view."""
+
+HEADINGS = ("step", "training cost", "validation", "|gradient|", "update/weight", "overshoot")
 
 
 @contextmanager
@@ -38,15 +38,26 @@ def shown() -> Iterator[Listener]:
 
 
 class PlainListener(Listener):
-    """One line for each stage and note."""
+    """One line for each stage, note, evaluation and finding."""
 
     def __init__(self, console: Console):
         self._console = console
+        self._since = 0
 
     def stage(self, title: str, steps: int) -> None:
         """A line for the stage, if there is something left to do in it."""
         if steps:
             self._console.print(f"{title}: {steps:,} gradient steps", soft_wrap=True, markup=False)
+
+    def evaluated(self, point: Point, history: History) -> None:
+        """The point and what was measured."""
+        cells = zip(HEADINGS, live_line(point, history, self._since), strict=True)
+        self._since = point.step
+        self.note(", ".join(f"{heading} {cell}" for heading, cell in cells if cell))
+
+    def found(self, finding: Finding) -> None:
+        """The finding."""
+        self.note(found_line(finding))
 
     def note(self, line: str) -> None:
         """The line."""
@@ -54,7 +65,8 @@ class PlainListener(Listener):
 
 
 class LiveListener(Listener):
-    """A bar for the stage, with speed and time left, over a table of the best rates so far."""
+    """A bar for the stage, with speed and time left, over a table: the best rates so far, or the
+    latest evaluations of a single training."""
 
     def __init__(self) -> None:
         self._bar = Progress(
@@ -67,6 +79,8 @@ class LiveListener(Listener):
         self._task = self._bar.add_task("getting ready", total=None, rate="")
         self.picture = Group(self._bar)
         self.console: Console | None = None
+        self._recent: deque[tuple[str, ...]] = deque(maxlen=RECENT)
+        self._since = 0
 
     def stage(self, title: str, steps: int) -> None:
         """Start the bar anew."""
@@ -88,163 +102,45 @@ class LiveListener(Listener):
             table.add_row(Text(name), f"{rate:g}", f"{metric:.4g}")
         self.picture.renderables[:] = [self._bar, table]
 
+    def evaluated(self, point: Point, history: History) -> None:
+        """Redraw the table."""
+        self._recent.append(live_line(point, history, self._since))
+        self._since = point.step
+        table = Table(box=None, padding=(0, 2))
+        for heading in HEADINGS:
+            table.add_column(heading, justify="right")
+        for row in self._recent:
+            table.add_row(*row)
+        self.picture.renderables[:] = [self._bar, table]
+
+    def found(self, finding: Finding) -> None:
+        """The finding, above the bar."""
+        self.note(found_line(finding))
+
     def note(self, line: str) -> None:
         """The line, above the bar."""
         if self.console:
             self.console.print(line, soft_wrap=True, markup=False)
 
 
-def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
-    """The answer, the table behind it, and where the report lies."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
-    table = Table(box=None, padding=(0, 1))
-    table.add_column(noun(verdict), no_wrap=True)
-    for heading in ("lr", f"validation {verdict.metric}", "test", "P(best)", "steps to target"):
-        table.add_column(Text(heading), justify="right")
-    for arm in verdict.arms:
-        table.add_row(
-            Text(arm.name),
-            f"{arm.lr:g}",
-            _validation(arm),
-            "" if arm.test is None else _interval(arm.test),
-            f"{arm.p_best:.2f}",
-            "missed" if math.isinf(arm.steps_to_target) else f"{arm.steps_to_target:g}",
-        )
-    console.print(table)
-    console.print(f"\n{answer}", soft_wrap=True, markup=False)
-    for effect in verdict.effects:
-        console.print(sentence(effect), soft_wrap=True, markup=False)
-    for line in verdict.warnings:
-        console.print(f"Note: {line}", soft_wrap=True, markup=False)
-    console.print(f"\nreport: {folder / 'report.html'}", soft_wrap=True, markup=False)
+def live_line(point: Point, history: History, since: int) -> tuple[str, ...]:
+    """What a live line shows, under `HEADINGS`.
+
+    Args:
+        point: the evaluation.
+        history, since: the readings, and the step from which on they are shown: medians; empty where
+            nothing was measured. Update/weight is the median parameter's, overshoot εgᵀHg/gᵀg.
+    """
+
+    def usual(quantity: str) -> str:
+        places = history.places(quantity)
+        lately = [v for p in places for v in history.series(quantity, p).since(since).values]
+        return f"{statistics.median(lately):.3g}" if lately else ""
+
+    measured = map(usual, ("gradient_norm", "update_ratio", "overshoot_ratio"))
+    return (f"{point.step}", f"{point.cost:.4g}", f"{point.validation_metric:.4g}", *measured)
 
 
-def _validation(arm: Arm) -> str:
-    if arm.final_diverged == 0:
-        return _interval(arm.validation)
-    return f"{arm.final_diverged} runs diverged"
-
-
-def _interval(value: Interval) -> str:
-    return f"{value.mean:.4g} \\[{value.lo:.4g}, {value.hi:.4g}]"
-
-
-def print_optimizers(listed: Iterable[Mapping[str, Any]]) -> None:
-    """The table of optimizers, and what its columns mean."""
-    print_table(
-        ("name", "lr", "granularity", "bytes", "class", "source"),
-        [
-            (
-                row["name"],
-                f"{row['defaults']['lr']:g}",
-                row["granularity"],
-                f"{row['memory']['bytes']:.2g}",
-                row["class"].split("(")[0],
-                row["source"],
-            )
-            for row in listed
-        ],
-    )
-    console = _wide_console()
-    for line in (
-        "",
-        "bytes: of state, for each element of a float32 parameter of 1000x1000.",
-        "class: in ravine.optim; ravine.Optimizer runs every rule, by its name.",
-        "Every rule runs in three engines: eager, compiled, population. The last two make",
-        "kernels of elementwise and tensor rules, and batched graphs of matrix rules.",
-        "--json says more.",
-    ):
-        console.print(line, soft_wrap=True, markup=False)
-
-
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A plain table, one line a row. Where the terminal is too narrow the last column is cut."""
-    rows, console = list(rows), _wide_console()
-    *widths, last = (max(map(len, column)) for column in zip(headings, *rows, strict=True))
-    room = console.width - sum(width + 2 for width in (*widths, 0))
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading, width in zip(headings, (*widths, min(last, max(room, 8))), strict=True):
-        table.add_column(heading, no_wrap=True, width=width)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table)
-
-
-def _wide_console() -> Console:
-    """As wide as the terminal; 200 columns where there is none."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-
-
-def print_training(run: Run, metric: str) -> None:
-    """A run's curve as a table, and how it ended."""
-    console = Console(highlight=False)
-    table = Table(box=None, padding=(0, 1))
-    for heading in ("step", "training cost", "validation cost", f"validation {metric}"):
-        table.add_column(Text(heading), justify="right")
-    for point in run.curve:
-        values = (point.cost, point.validation_cost, point.validation_metric)
-        table.add_row(f"{point.step}", *(f"{value:.4g}" for value in values))
-    console.print(table)
-    if run.diverged_at is not None:
-        console.print(
-            f"\ndiverged: a cost was NaN or infinite by step {run.diverged_at}; "
-            f"try a learning rate below {run.trial.lr:g}"
-        )
-
-
-def print_suggestion(found: Suggestion) -> None:
-    """The curve of a range test, every tenth of a decade or so, and what follows from it."""
-    console = _wide_console()
-    table = Table(box=None, padding=(0, 1))
-    for heading in ("learning rate", "cost", "smoothed"):
-        table.add_column(heading, justify="right")
-    every = max(1, len(found.rates) // 25)
-    for i in range(0, len(found.rates), every):
-        smoothed = f"{found.smoothed[i]:.4g}" if i < len(found.smoothed) else ""
-        table.add_row(f"{found.rates[i]:.3g}", f"{found.losses[i]:.4g}", smoothed)
-    console.print(table)
-    if found.lr is not None:
-        console.print(f"\nsuggested learning rate: {found.lr:.2g}", soft_wrap=True)
-    console.print(found.reason, soft_wrap=True, markup=False)
-
-
-def print_prescription(found: Prescription) -> None:
-    """What is wrong, what was tried, and what to change."""
-    console = _wide_console()
-    if not found.findings:
-        console.print("Nothing wrong found.")
-        return
-    for finding in found.findings:
-        where = f" in {finding.place}" if finding.place else ""
-        name = finding.kind.replace("_", " ")
-        console.print(Text(f"{name}{where}: ", "bold") + Text(finding.evidence), soft_wrap=True)
-        console.print(Text(f"  {finding.remedy}"), soft_wrap=True)
-    if not found.attempts:
-        console.print("\nThere is no remedy to try by machine.")
-        return
-    table = Table(box=None, padding=(0, 1))
-    for heading in ("change", "validation", ""):
-        table.add_column(heading, justify="right" if heading == "validation" else "left")
-    table.add_row("none", f"{found.screened:.4g}", "the run as it is")
-    for attempt in found.attempts:
-        notes = attempt.failure or ("recommended" if attempt.change is found.recommended else "")
-        metric = "" if attempt.failure else f"{attempt.metric:.4g}"
-        table.add_row(Text(attempt.change.name), metric, Text(notes))
-    console.print()
-    console.print(table)
-    if found.recommended is None:
-        console.print("\nNone of them helps.")
-        return
-    mean = sum(found.gains) / len(found.gains)
-    lo, hi = found.interval
-    console.print(
-        f"\nOn {len(found.gains)} fresh seeds, trained to the end, it gains {mean:.4g} "
-        f"[{lo:.4g}, {hi:.4g}].",
-        soft_wrap=True,
-        markup=False,
-    )
-    if not found.works:
-        console.print("That is not shown to help; look at the evidence above.", soft_wrap=True)
-        return
-    console.print("Type:")
-    console.print(f"\n    {found.recommended.code}", soft_wrap=True, markup=False)
+def found_line(finding: Finding) -> str:
+    """A finding while the run is under way."""
+    return f"step {finding.step}: {finding.title}. {finding.evidence} {finding.remedy}"

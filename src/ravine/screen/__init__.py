@@ -1,0 +1,16 @@
+"""What the terminal shows: live progress while training, tables when done."""
+
+from ravine.screen.live import shown
+from ravine.screen.tables import print_optimizers, print_table
+from ravine.screen.trainings import print_prescription, print_suggestion, print_training
+from ravine.screen.verdicts import print_verdict
+
+__all__ = [
+    "print_optimizers",
+    "print_prescription",
+    "print_suggestion",
+    "print_table",
+    "print_training",
+    "print_verdict",
+    "shown",
+]

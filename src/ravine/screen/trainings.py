@@ -1,0 +1,100 @@
+"""What a single training came to: its curve, what is wrong with it, and what mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ravine.diagnostics.doctor import Prescription
+from ravine.diagnostics.finding import Finding
+from ravine.schedules import Suggestion
+from ravine.screen.tables import wide_console
+from ravine.training.records import Run
+
+
+def print_training(run: Run, metric: str, findings: Sequence[Finding]) -> None:
+    """A run's curve as a table, how it ended, and what is wrong with it."""
+    console = Console(highlight=False)
+    table = Table(box=None, padding=(0, 1))
+    for heading in ("step", "training cost", "validation cost", f"validation {metric}"):
+        table.add_column(Text(heading), justify="right")
+    for point in run.curve:
+        values = (point.cost, point.validation_cost, point.validation_metric)
+        table.add_row(f"{point.step}", *(f"{value:.4g}" for value in values))
+    console.print(table)
+    if run.diverged_at is not None:
+        console.print(
+            f"\ndiverged: a cost was NaN or infinite by step {run.diverged_at}; "
+            f"try a learning rate below {run.trial.lr:g}"
+        )
+    console.print()
+    _print_findings(findings)
+
+
+def print_suggestion(found: Suggestion) -> None:
+    """The curve of a range test, every tenth of a decade or so, and what follows from it."""
+    console = wide_console()
+    table = Table(box=None, padding=(0, 1))
+    for heading in ("learning rate", "cost", "smoothed"):
+        table.add_column(heading, justify="right")
+    every = max(1, len(found.rates) // 25)
+    for i in range(0, len(found.rates), every):
+        smoothed = f"{found.smoothed[i]:.4g}" if i < len(found.smoothed) else ""
+        table.add_row(f"{found.rates[i]:.3g}", f"{found.losses[i]:.4g}", smoothed)
+    console.print(table)
+    if found.lr is not None:
+        console.print(f"\nsuggested learning rate: {found.lr:.2g}", soft_wrap=True)
+    console.print(found.reason, soft_wrap=True, markup=False)
+
+
+def print_prescription(found: Prescription) -> None:
+    """What is wrong, what was tried, and what to change."""
+    console = wide_console()
+    _print_findings(found.findings)
+    if not found.findings:
+        return
+    if not found.attempts:
+        console.print("\nThere is no remedy to try by machine.")
+        return
+    table = Table(box=None, padding=(0, 1))
+    for heading in ("change", "validation", ""):
+        table.add_column(heading, justify="right" if heading == "validation" else "left")
+    table.add_row("none", f"{found.screened:.4g}", "the run as it is")
+    for attempt in found.attempts:
+        notes = attempt.failure or ("recommended" if attempt.change is found.recommended else "")
+        metric = "" if attempt.failure else f"{attempt.metric:.4g}"
+        table.add_row(Text(attempt.change.name), metric, Text(notes))
+    console.print()
+    console.print(table)
+    if found.recommended is None:
+        console.print("\nNone of them helps.")
+        return
+    mean = sum(found.gains) / len(found.gains)
+    lo, hi = found.interval
+    console.print(
+        f"\nOn {len(found.gains)} fresh seeds, trained to the end, it gains {mean:.4g} "
+        f"[{lo:.4g}, {hi:.4g}].",
+        soft_wrap=True,
+        markup=False,
+    )
+    if not found.works:
+        console.print("That is not shown to help; look at the evidence above.", soft_wrap=True)
+        return
+    console.print("Type:")
+    console.print(f"\n    {found.recommended.code}", soft_wrap=True, markup=False)
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    """Each finding with its evidence and its remedy in words, the worst first."""
+    console = wide_console()
+    if not findings:
+        console.print("Nothing wrong found.")
+    for finding in findings:
+        where = f" in {finding.place}" if finding.place else ""
+        console.print(
+            Text(f"{finding.title}{where}: ", "bold") + Text(finding.evidence), soft_wrap=True
+        )
+        console.print(Text(f"  {finding.remedy}"), soft_wrap=True)

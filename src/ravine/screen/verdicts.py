@@ -1,0 +1,50 @@
+"""What a comparison came to."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ravine.comparison.records import Arm, Interval, Verdict
+from ravine.report.arms import noun
+from ravine.report.effects import sentence
+
+
+def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
+    """The answer, the table behind it, and where the report lies."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+    table = Table(box=None, padding=(0, 1))
+    table.add_column(noun(verdict), no_wrap=True)
+    for heading in ("lr", f"validation {verdict.metric}", "test", "P(best)", "steps to target"):
+        table.add_column(Text(heading), justify="right")
+    for arm in verdict.arms:
+        table.add_row(
+            Text(arm.name),
+            f"{arm.lr:g}",
+            _validation(arm),
+            "" if arm.test is None else _interval(arm.test),
+            f"{arm.p_best:.2f}",
+            "missed" if math.isinf(arm.steps_to_target) else f"{arm.steps_to_target:g}",
+        )
+    console.print(table)
+    console.print(f"\n{answer}", soft_wrap=True, markup=False)
+    for effect in verdict.effects:
+        console.print(sentence(effect), soft_wrap=True, markup=False)
+    for line in verdict.warnings:
+        console.print(f"Note: {line}", soft_wrap=True, markup=False)
+    console.print(f"\nreport: {folder / 'report.html'}", soft_wrap=True, markup=False)
+
+
+def _validation(arm: Arm) -> str:
+    if arm.final_diverged == 0:
+        return _interval(arm.validation)
+    return f"{arm.final_diverged} runs diverged"
+
+
+def _interval(value: Interval) -> str:
+    return f"{value.mean:.4g} \\[{value.lo:.4g}, {value.hi:.4g}]"
