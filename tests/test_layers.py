@@ -28,7 +28,8 @@ BELOW = {
     "engines": ["transforms", "rules", "errors"],
     "optim": ["engines", "transforms", "schedules", "rules", "errors"],
     "testing": ["optim", "engines", "transforms", "rules", "errors"],
-    "recipes": ["batches", "metrics", "seeds", "errors"],
+    "datasets": ["errors"],
+    "recipes": ["datasets", "batches", "metrics", "seeds", "errors"],
     "training": [
         *("recipes", "engines", "transforms", "rules", "batches", "schedules", "initializers"),
         *("stopping", "normalization", "hashing", "seeds", "errors"),

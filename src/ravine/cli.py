@@ -148,6 +148,9 @@ def _add_procedure(parser: argparse.ArgumentParser, form: str) -> None:
 def _add_recipe_and_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="a name from `ravine recipes`, or a file with recipe()")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="base seed (default: 0)")
+    parser.add_argument(
+        "--data", metavar="DIR", help="local data sets (default: RAVINE_DATA, else downloaded)"
+    )
 
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
@@ -168,7 +171,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     from ravine.report import answer
 
     names = _listed(arguments.optimizers) or api.OPTIMIZERS
-    recipe = recipes.find(arguments.recipe)
+    recipe = recipes.find(arguments.recipe, arguments.data)
     folder = api.folder_of(recipe, arguments.out)
     with screen.shown() as progress:
         verdict = api.compare(
@@ -188,12 +191,12 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from ravine import api, screen
+    from ravine import api, recipes, screen
     from ravine.comparison.arms import AS_BUILT, CONSTANT
 
     with screen.shown() as progress:
         training = api.train(
-            arguments.recipe,
+            recipes.find(arguments.recipe, arguments.data),
             arguments.optimizer,
             arguments.lr,
             init=arguments.init or AS_BUILT,
@@ -208,11 +211,11 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _doctor(arguments: argparse.Namespace) -> None:
-    from ravine import api, screen
+    from ravine import api, recipes, screen
     from ravine.comparison.arms import AS_BUILT, CONSTANT
 
     found = api.doctor(
-        arguments.recipe,
+        recipes.find(arguments.recipe, arguments.data),
         arguments.optimizer,
         arguments.lr,
         init=arguments.init or AS_BUILT,
@@ -226,11 +229,11 @@ def _doctor(arguments: argparse.Namespace) -> None:
 
 
 def _range_test(arguments: argparse.Namespace) -> None:
-    from ravine import api, screen
+    from ravine import api, recipes, screen
     from ravine.comparison.arms import AS_BUILT
 
     found = api.range_test(
-        arguments.recipe,
+        recipes.find(arguments.recipe, arguments.data),
         arguments.optimizer,
         init=arguments.init or AS_BUILT,
         batches=arguments.batches,

@@ -13,12 +13,13 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from ravine.errors import RecipeError, SettingError, UnknownNameError
-from ravine.recipes import BUILT_IN, Recipe, build_model, check, find, load
+from ravine.recipes import Recipe, build_model, check, find, load
+from ravine.recipes.loading import AT_HAND
 from ravine.recipes.quadratic import hessian
 from tests.problems import digits_problem, digits_recipe
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", AT_HAND)
 def test_built_in_recipes_hang_together(name):
     problem = load(find(name))
     check(problem)

@@ -10,31 +10,59 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-from ravine.errors import InputError, RecipeError, UnknownNameError
-from ravine.recipes import digits, quadratic
+from ravine.errors import InputError, RecipeError, SettingError, UnknownNameError
+from ravine.recipes import digits, images, language, quadratic
+from ravine.recipes.images import Folder
 from ravine.recipes.recipe import Recipe
 from ravine.recipes.wording import said
 
-BUILT_IN: dict[str, Callable[[], Recipe]] = {
+AT_HAND: dict[str, Callable[[], Recipe]] = {
     "digits-mlp": digits.mlp,
     "digits-softmax": digits.softmax,
     "quadratic": quadratic.quadratic,
+    "char-rnn": language.char_rnn,
 }
+"""Recipes whose data are on every machine."""
+
+OF_SETS: dict[str, Callable[[Folder], Recipe]] = {
+    "mnist-softmax": images.mnist_softmax,
+    "mnist-mlp": images.mnist_mlp,
+    "fashion-cnn": images.fashion_cnn,
+    "cifar10-mlp": images.cifar10_mlp,
+    "cifar10-cnn": images.cifar10_cnn,
+    "imdb-bow": language.imdb_bow,
+}
+"""Recipes whose data lie in a folder, or are downloaded."""
+
+BUILT_IN: dict[str, Callable[..., Recipe]] = {**AT_HAND, **OF_SETS}
 
 
-def find(name: str | Path | Recipe | Callable[[], Recipe]) -> Recipe:
+def find(name: str | Path | Recipe | Callable[[], Recipe], data: Folder = None) -> Recipe:
     """A recipe from its built-in name, a file's path, or the function that builds it.
+
+    Args:
+        name: see above.
+        data: where the data sets of built-in recipes lie; by default the folder that RAVINE_DATA
+            names, else they are downloaded.
 
     Raises:
         UnknownNameError: no built-in recipe of that name.
         RecipeError: the file cannot be run, or defines no `recipe()` that returns a Recipe.
+        SettingError: data came for a recipe that has its own.
     """
+    if isinstance(name, str) and name in OF_SETS:
+        return OF_SETS[name](data)
+    if data is not None:
+        raise SettingError(
+            f"--data {data} came with the recipe {getattr(name, 'name', name)}, which brings its own "
+            f"data; it is for {', '.join(OF_SETS)}"
+        )
     if isinstance(name, Recipe):
         return name
     if callable(name):
         return _called(name, getattr(name, "__name__", "recipe"))
-    if str(name) in BUILT_IN:
-        return BUILT_IN[str(name)]()
+    if str(name) in AT_HAND:
+        return AT_HAND[str(name)]()
     if str(name).endswith(".py") or os.path.exists(name):
         return from_file(Path(name))
     raise UnknownNameError.of("recipe", str(name), BUILT_IN, "ravine recipes")

@@ -1,0 +1,93 @@
+"""Images: MNIST, Fashion-MNIST, CIFAR-10, with the models of Kingma & Ba 2015, section 6."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch.nn.functional as F
+from torch import nn
+
+from ravine import datasets, metrics
+from ravine.datasets import Parts
+from ravine.recipes.recipe import Recipe
+
+Folder = str | Path | None
+"""Where local data sets lie; None: where RAVINE_DATA says, else they are downloaded."""
+
+
+def mnist_softmax(data: Folder = None) -> Recipe:
+    """MNIST, softmax regression, 784-10: convex, 7,850 parameters."""
+    return _recipe("mnist-softmax", datasets.mnist(data), partial(nn.Linear, 784, 10), epochs=10)
+
+
+def mnist_mlp(data: Folder = None) -> Recipe:
+    """MNIST, a multilayer network, 784-1000-1000-10 with ReLU and 50% dropout: 1.8 million parameters."""
+    return _recipe("mnist-mlp", datasets.mnist(data), partial(_mnist_mlp, 0.5), epochs=10)
+
+
+def _mnist_mlp(dropout: float) -> nn.Module:
+    return nn.Sequential(
+        *(nn.Linear(784, 1000), nn.ReLU(), nn.Dropout(dropout)),
+        *(nn.Linear(1000, 1000), nn.ReLU(), nn.Dropout(dropout)),
+        nn.Linear(1000, 10),
+    )
+
+
+def fashion_cnn(data: Folder = None) -> Recipe:
+    """Fashion-MNIST, two convolutions and two dense layers: 0.4 million parameters."""
+    return _recipe("fashion-cnn", datasets.fashion(data), _fashion_cnn, epochs=10)
+
+
+def _fashion_cnn() -> nn.Module:
+    return nn.Sequential(
+        *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),  # 26 -> 13
+        *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),  # 11 -> 5
+        *(nn.Flatten(), nn.Linear(64 * 5 * 5, 256), nn.ReLU(), nn.Linear(256, 10)),
+    )
+
+
+def cifar10_cnn(data: Folder = None) -> Recipe:
+    """CIFAR-10, c64-c64-c128-1000: 5x5 convolutions, 3x3 pooling of stride 2, dropout: 1.5 million."""
+    return _recipe("cifar10-cnn", datasets.cifar10(data), _cifar10_cnn, epochs=45)
+
+
+def _cifar10_cnn() -> nn.Module:
+    """Dropout on the input (20%) and on the full layer (50%); the paper gives no shares, these are
+    those of Srivastava et al. 2014."""
+    pool = partial(nn.MaxPool2d, 3, stride=2)
+    return nn.Sequential(
+        nn.Dropout(0.2),
+        *(nn.Conv2d(3, 64, 5, padding=2), nn.ReLU(), pool()),  # 32 -> 15
+        *(nn.Conv2d(64, 64, 5, padding=2), nn.ReLU(), pool()),  # 15 -> 7
+        *(nn.Conv2d(64, 128, 5, padding=2), nn.ReLU(), pool()),  # 7 -> 3
+        *(nn.Flatten(), nn.Linear(128 * 3 * 3, 1000), nn.ReLU(), nn.Dropout(0.5)),
+        nn.Linear(1000, 10),
+    )
+
+
+def cifar10_mlp(data: Folder = None) -> Recipe:
+    """CIFAR-10, a multilayer network, 3072-512-256-10 with ReLU: 1.7 million parameters."""
+    return _recipe("cifar10-mlp", datasets.cifar10(data), _cifar10_mlp, epochs=20)
+
+
+def _cifar10_mlp() -> nn.Module:
+    return nn.Sequential(
+        *(nn.Flatten(), nn.Linear(3072, 512), nn.ReLU()),
+        *(nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10)),
+    )
+
+
+def _recipe(name: str, parts: Parts, model: Callable[[], nn.Module], epochs: int) -> Recipe:
+    return Recipe(
+        name=name,
+        model=model,
+        cost=F.cross_entropy,
+        metric=metrics.error_rate,
+        train=parts.train,
+        validation=parts.validation,
+        test=parts.test,
+        batch_size=128,
+        epochs=epochs,
+    )
