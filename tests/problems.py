@@ -56,6 +56,50 @@ def convolutional() -> nn.Module:
     )
 
 
+def convolutional_with_noise() -> nn.Module:
+    """Convolutions with batch norm, and dropout of channels and of elements."""
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)),
+        nn.Conv2d(1, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Dropout2d(0.2),
+        nn.Conv2d(4, 8, 3),
+        nn.Flatten(),
+        nn.Dropout(0.3),
+        nn.Linear(128, 10),
+    )
+
+
+class Rows(nn.Module):
+    """Digits read row by row.
+
+    Args:
+        reader: [n, 8, 8] -> [n, 8, 8].
+    """
+
+    def __init__(self, reader: nn.Module):
+        super().__init__()
+        self.reader = reader
+        self.scores = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        read = self.reader(x.unflatten(1, (8, 8)))
+        states = read[0] if isinstance(read, tuple) else read
+        return self.scores(states.mean(1))
+
+
+def recurrent() -> nn.Module:
+    """An LSTM."""
+    return Rows(nn.LSTM(8, 8, batch_first=True))
+
+
+def transformer() -> nn.Module:
+    """Two layers of attention, with dropout wherever torch has it."""
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True)
+    return Rows(nn.TransformerEncoder(layer, 2))
+
+
 def digits_recipe(
     model: Callable[[], nn.Module] = mlp, dtype: torch.dtype = torch.float32, **changes: Any
 ) -> Recipe:

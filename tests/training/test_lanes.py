@@ -15,7 +15,16 @@ from ravine.training.population import PopulationLane
 from ravine.training.records import Trial
 from ravine.training.serial import SerialLane
 from ravine.training.threads import threads
-from tests.problems import convolutional, digits_problem, mlp, noisy, plain
+from tests.problems import (
+    convolutional,
+    convolutional_with_noise,
+    digits_problem,
+    mlp,
+    noisy,
+    plain,
+    recurrent,
+    transformer,
+)
 
 PLAIN = plain()
 
@@ -70,6 +79,27 @@ def test_population_equals_serial_for_every_rule(model, names, compiled):
         for point, same in zip(other.run.curve, member.run.curve, strict=True):
             assert math.isclose(point.cost, same.cost, rel_tol=1e-10), key
             assert math.isclose(point.validation_cost, same.validation_cost, rel_tol=1e-10), key
+
+
+@pytest.mark.parametrize(
+    "model",
+    [convolutional_with_noise, recurrent, transformer],
+    ids=["convolutions-batch-norm-dropout", "lstm", "transformer"],
+)
+@pytest.mark.filterwarnings("error:There is a performance drop")  # nothing runs in turns
+def test_population_equals_serial_for_models_of_all_kinds(model):
+    problem = digits_problem(model, torch.float64, steps=50)
+    trials = [
+        trial(name, seed, lr=lr) for name, lr in (("adam", 3e-3), ("sgd", 0.05)) for seed in (0, 1)
+    ]
+    together = train(PopulationLane(problem, PLAIN, len(trials), compiled=False), trials, 50)
+    alone = train(SerialLane(problem, PLAIN), trials, 50)
+    for key, member in alone.items():
+        other = together[key]
+        assert difference(weights(other), weights(member)) <= 1e-9, key
+        for point, same in zip(other.run.curve, member.run.curve, strict=True):
+            assert math.isclose(point.cost, same.cost, rel_tol=1e-9), key
+            assert math.isclose(point.validation_cost, same.validation_cost, rel_tol=1e-9), key
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["uncompiled", "compiled"])

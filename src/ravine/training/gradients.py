@@ -11,6 +11,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from ravine.training.flat import Layout
 from ravine.training.lane import Tensors
 from ravine.training.noise import restart
+from ravine.training.unfused import unfused_attention
 
 Gradients = Callable[[Tensor, Tensors, Tensor, Tensor], tuple[Tensor, Tensor, Tensors]]
 
@@ -44,6 +45,7 @@ def member_gradients(
         points: Tensor, buffers: Tensors, inputs: Tensor, targets: Tensor
     ) -> tuple[Tensor, Tensor, Tensors]:
         buffers = {name: buffer.clone() for name, buffer in buffers.items()}
-        return vmap(one)(points, buffers, inputs, targets)
+        with unfused_attention():
+            return vmap(one)(points, buffers, inputs, targets)
 
     return several

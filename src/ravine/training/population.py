@@ -23,9 +23,11 @@ from ravine.training.lane import Lane, Member, Tensors, Tick, mean_over, segment
 from ravine.training.noise import keyed, keys
 from ravine.training.procedure import Procedure, feed_of
 from ravine.training.records import Point, Trial
+from ravine.training.recurrent import plain_recurrent
 from ravine.training.refreshing import needs_refreshing, refresh_from
 from ravine.training.stacked import Kept, runs_of_equal, stacked
 from ravine.training.start import starting_model
+from ravine.training.unfused import unfused_attention
 
 
 class PopulationLane(Lane):
@@ -55,7 +57,7 @@ class PopulationLane(Lane):
         self.capacity = capacity
         self.compiled = compiled
         self.title = f"population of up to {capacity}, {'' if compiled else 'not '}compiled"
-        self.model = keyed(build_model(problem, seed=0))
+        self.model = plain_recurrent(keyed(build_model(problem, seed=0)))
         self.layout = Layout.of(self.model)
         self._gradients: dict[torch.Size, Gradients] = {}
         self.kernels: Kernels | None = {} if compiled else None
@@ -280,12 +282,13 @@ class _Population:
 
         model.eval()
         recipe = self._problem.recipe
-        values = mean_over(
-            split,
-            lambda x: vmap(forward, in_dims=(0, 0, None))(kept.weights, kept.buffers, x),
-            (recipe.cost, recipe.measure),
-            members=True,
-        )
+        with unfused_attention():
+            values = mean_over(
+                split,
+                lambda x: vmap(forward, in_dims=(0, 0, None))(kept.weights, kept.buffers, x),
+                (recipe.cost, recipe.measure),
+                members=True,
+            )
         model.train()
         return values
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ravine.training.noise import KeyedDropout, keyed, keys, restart
+from ravine.training.noise.dropout import KeyedFeatureDropout
 
 N = 1_000_000
 
@@ -68,3 +69,18 @@ def test_every_dropout_is_replaced_and_keyed_apart():
     assert len(set(values.values())) == 2
     assert values != keys(list(values), seed=3, step=5)
     assert values != keys(list(values), seed=4, step=4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spatial"), [(nn.Dropout1d, 1), (nn.Dropout2d, 2), (nn.Dropout3d, 3)]
+)
+def test_whole_channels_are_dropped_of_batches_and_of_single_examples(kind, spatial):
+    layer = keyed(kind(0.5))
+    assert isinstance(layer, KeyedFeatureDropout)
+    for lead in ((64, 16), (1000,)):
+        out = layer(torch.ones(*lead, *(3,) * spatial, dtype=torch.float64))
+        each = out.flatten(len(lead))
+        assert (each == each[..., :1]).all()
+        assert set(each.unique().tolist()) == {0.0, 2.0}
+        zeros = (each[..., 0] == 0).double().mean().item()
+        assert abs(zeros - 0.5) < 5 * math.sqrt(0.25 / each[..., 0].numel())

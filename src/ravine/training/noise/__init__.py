@@ -1,0 +1,36 @@
+"""Noise that is named by (seed, step, layer): a member's curve never depends on its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from ravine.training.noise.attention import KeyedAttention
+from ravine.training.noise.dropout import KeyedDropout, KeyedFeatureDropout
+from ravine.training.noise.keys import KEY, keys, restart
+
+FORMS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+    nn.Dropout: lambda layer: KeyedDropout(layer.p),
+    nn.Dropout1d: lambda layer: KeyedFeatureDropout(layer.p, 1),
+    nn.Dropout2d: lambda layer: KeyedFeatureDropout(layer.p, 2),
+    nn.Dropout3d: lambda layer: KeyedFeatureDropout(layer.p, 3),
+    nn.MultiheadAttention: KeyedAttention.of,
+}
+
+
+def keyed(model: nn.Module) -> nn.Module:
+    """Replace the layers that draw noise inside a module (in place) by their keyed forms; return it.
+
+    Parameters keep their names. What draws noise without a layer of torch's is left as it is.
+    """
+    make = FORMS.get(type(model))
+    if make is not None:
+        return make(model)
+    for name, child in model.named_children():
+        setattr(model, name, keyed(child))
+    return model
+
+
+__all__ = ["KEY", "KeyedDropout", "keyed", "keys", "restart"]
