@@ -16,6 +16,7 @@ from ravine.errors import RecipeError, SettingError, UnknownNameError
 from ravine.recipes import Recipe, build_model, check, find, load
 from ravine.recipes.loading import AT_HAND
 from ravine.recipes.quadratic import hessian
+from ravine.recipes.quadratic_deep import hessian as deep_hessian
 from tests.problems import digits_problem, digits_recipe
 
 
@@ -58,6 +59,22 @@ def test_the_quadratic_is_ill_conditioned_with_its_minimum_at_zero():
     off = torch.randn(1, 20)
     expected = 0.5 * off[0].double() @ hessian().double() @ off[0].double()
     assert recipe.measure(off, torch.zeros(1)).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_deep_quadratic_has_its_authors_spectrum_points_and_start():
+    eigenvalues = np.linalg.eigvalsh(deep_hessian().double())
+    rng = np.random.RandomState(42)
+    drawn = np.sort(np.concatenate([rng.uniform(0, 1, 90), rng.uniform(30, 60, 10)]))
+    np.testing.assert_allclose(eigenvalues, drawn, atol=1e-4)
+    problem = load(find("quadratic-deep"))
+    assert (problem.steps, problem.batch_size) == (700, 128)
+    assert torch.equal(build_model(problem, 3).theta, torch.ones(100))
+    points = np.random.RandomState(43).normal(0, 0.6, (1000, 100))
+    H = deep_hessian().double().numpy()
+    expected = 0.5 * np.einsum("nd,de,ne->n", 1 - points, H, 1 - points).mean()
+    output = build_model(problem, 0)(problem.validation.inputs)
+    found = problem.recipe.cost(output, problem.validation.targets)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_model_depends_on_its_seed_alone():

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ravine.errors import InputError, RecipeError, SettingError, UnknownNameError
-from ravine.recipes import digits, images, language, quadratic
+from ravine.recipes import digits, images, language, quadratic, quadratic_deep
 from ravine.recipes.images import Folder
 from ravine.recipes.recipe import Recipe
 from ravine.recipes.wording import said
@@ -20,6 +20,7 @@ AT_HAND: dict[str, Callable[[], Recipe]] = {
     "digits-mlp": digits.mlp,
     "digits-softmax": digits.softmax,
     "quadratic": quadratic.quadratic,
+    "quadratic-deep": quadratic_deep.quadratic_deep,
     "char-rnn": language.char_rnn,
 }
 """Recipes whose data are on every machine."""

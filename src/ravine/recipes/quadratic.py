@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ravine.recipes.recipe import Recipe
+from ravine.recipes.recipe import Measure, Recipe
 from ravine.seeds import generator
 
 DIMENSIONS = 20
@@ -39,12 +39,18 @@ def hessian(dimensions: int = DIMENSIONS, condition: float = CONDITION) -> Tenso
     return rotation @ torch.diag(eigenvalues) @ rotation.T
 
 
-def quadratic() -> Recipe:
-    """A quadratic bowl of 20 dimensions and condition number 1000; the metric is J(θ) - min J."""
-    H = hessian()
+def quadratic_cost(H: Tensor) -> Measure:
+    """½ (θ - x)ᵀ H (θ - x), the mean over displacements [examples, dimensions]."""
 
     def cost(displacement: Tensor, target: Tensor) -> Tensor:
         return 0.5 * ((displacement @ H) * displacement).sum(-1).mean()
+
+    return cost
+
+
+def quadratic() -> Recipe:
+    """A quadratic bowl of 20 dimensions and condition number 1000; the metric is J(θ) - min J."""
+    cost = quadratic_cost(hessian())
 
     def excess_error(displacement: Tensor, target: Tensor) -> Tensor:
         return cost(displacement, target)
