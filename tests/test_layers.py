@@ -53,10 +53,12 @@ BELOW = {
         "batches",
         *("schedules", "initializers", "errors"),
     ],
+    "export": ["comparison", "training", "errors"],
     "listings": ["recipes", "batches", "schedules", "initializers"],
     "screen": ["report", "comparison", "diagnostics", "training", "schedules"],
     "cli": [
         "screen",
+        "export",
         "listings",
         "api",
         "report",

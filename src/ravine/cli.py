@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="write the report of a run folder again")
     report.add_argument("folder", metavar="DIR", help="what was given as --out")
     report.set_defaults(run=_report)
+    _add_export(commands)
     for name, what, run in (
         ("optimizers", "optimizers", _optimizers),
         ("recipes", "built-in recipes", _list),
@@ -133,6 +134,16 @@ def _add_range_test(commands: argparse._SubParsersAction[_Parser]) -> None:
     test.add_argument("--init", metavar="NAME", help="as for compare")
     test.add_argument("--batches", metavar="NAME", help="as for compare")
     test.set_defaults(run=_range_test)
+
+
+def _add_export(commands: argparse._SubParsersAction[_Parser]) -> None:
+    export = commands.add_parser("export", help="a comparison's runs for other tools")
+    export.add_argument("folder", metavar="DIR", help="what was given as --out")
+    export.add_argument(
+        "--to", required=True, metavar="FORMAT", help="csv, parquet, tensorboard or optuna"
+    )
+    export.add_argument("--out", metavar="FILE", help="where to write (default: in DIR)")
+    export.set_defaults(run=_export)
 
 
 def _add_procedure(parser: argparse.ArgumentParser, form: str) -> None:
@@ -249,6 +260,12 @@ def _report(arguments: argparse.Namespace) -> None:
     from ravine import api
 
     print(api.rewrite_report(arguments.folder))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from ravine.export import export
+
+    print(export(arguments.folder, arguments.to, arguments.out))
 
 
 def _optimizers(arguments: argparse.Namespace) -> None:
