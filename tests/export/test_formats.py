@@ -92,8 +92,13 @@ def test_tensorboard_reads_the_curves(folder):
     place = export(folder, "tensorboard")
     curves = event.EventAccumulator(str(place / "adam/beta1=0.9,lr=0.003/selection-seed-7"))
     curves.Reload()
-    found = [(e.step, e.value) for e in curves.Scalars("validation_error_rate")]
-    assert found == [(0, pytest.approx(0.9)), (10, pytest.approx(0.125))]
+    for tag, values in (
+        ("training_cost", (2.5, 0.5)),
+        ("validation_cost", (2.4, 0.6)),
+        ("validation_error_rate", (0.9, 0.125)),
+    ):
+        found = [(e.step, e.value) for e in curves.Scalars(tag)]
+        assert found == [(0, pytest.approx(values[0])), (10, pytest.approx(values[1]))]
 
 
 def test_what_cannot_be_exported(folder, tmp_path):
