@@ -15,6 +15,7 @@ from ravine import recipes, report, rules, schedules
 from ravine.batches import Order
 from ravine.comparison import search, verdict
 from ravine.comparison.arms import AS_BUILT, CONSTANT, Arms, Rates, arms_of, try_starts
+from ravine.comparison.autopsy import explain
 from ravine.comparison.identity import same_or_refuse
 from ravine.comparison.progress import Progress
 from ravine.comparison.protocol import SELECTION_SEEDS, Comparison, seeds_of
@@ -123,6 +124,7 @@ def compare(
             fitting, count = _lane(problem, compared, settings, lane, store, command, progress)
             with threads(count):
                 Comparison(problem, arms, settings, fitting, store, progress).run()
+        explain(problem, arms, store, progress or Progress())
         return write(store).verdict
 
 

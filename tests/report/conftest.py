@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 
 from ravine.comparison.records import Arm, Interval, RateScore, Settings, Study, Verdict
 from ravine.training.records import Point, Run, Trial
+from tests.report.browsing import chromium
 from tests.report.builders import parts
 
 STEPS, RUNGS = 2700, (300, 900, 2700)
@@ -261,3 +262,11 @@ def hostile(study: Study) -> Study:
 def hostile_study() -> Study:
     """Two optimizers, one of which has a name that would take over a careless page."""
     return hostile(make_study(arms=2, finals=2))
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory) -> Iterator:
+    """A browser for the tests of a file."""
+    browser = chromium(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.quit()

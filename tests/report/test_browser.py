@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from ravine.comparison.records import Study
+from ravine.comparison.records import Failures, Study
 from ravine.report import write
 from ravine.report.facts import facts_of
-from tests.report.builders import broken
-
-webdriver = pytest.importorskip("selenium.webdriver")
-
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
-DESKTOP, PHONE = 1280, 390
-OPTIONS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--hide-scrollbars",
+from tests.report.browsing import (
+    DESKTOP,
+    PHONE,
+    clipped,
+    contrast,
+    luminance,
+    opened,
+    overflow,
+    prefer,
+    requests,
 )
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory) -> Iterator:
-    if not (CHROMIUM.exists() and DRIVER.exists()):
-        pytest.skip("needs a browser: install the Debian packages chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options, webdriver.ChromeService(str(DRIVER)))
-    yield browser
-    browser.quit()
+from tests.report.builders import broken
+from tests.report.test_failures import DIVERGED, STUCK
 
 
 @pytest.fixture
@@ -49,21 +30,9 @@ def show(driver, tmp_path):
 
     def open_report(study: Study, width: int, scheme: str = "light"):
         path = write(study, tmp_path / "report.html")
-        driver.get("about:blank")
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        prefer(driver, scheme)
-        for log in ("browser", "performance"):
-            driver.get_log(log)
-        driver.get(path.as_uri())
-        return driver
+        return opened(driver, path, width, scheme)
 
     return open_report
-
-
-def prefer(driver, scheme: str) -> None:
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
 def traces(study: Study) -> list[int]:
@@ -85,35 +54,6 @@ def drawn(driver) -> list[int]:
         "return [...document.querySelectorAll('.plot')]"
         ".map(plot => plot.querySelectorAll('.main-svg .scatterlayer .trace').length)"
     )
-
-
-def requests(driver) -> list[str]:
-    """Every address asked for since the page was opened, the page itself and data excepted."""
-    messages = (json.loads(entry["message"])["message"] for entry in driver.get_log("performance"))
-    sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    urls = [params["request"]["url"] for params in sent if params.get("type") != "Document"]
-    assert sent, "the log of requests must at least hold the page itself"
-    entries = driver.execute_script(
-        "return performance.getEntriesByType('resource').map(entry => entry.name)"
-    )
-    return [url for url in (*urls, *entries) if not url.startswith("data:")]
-
-
-def overflow(driver) -> int:
-    return driver.execute_script("return document.documentElement.scrollWidth - innerWidth")
-
-
-def clipped(driver) -> list[str]:
-    """Texts of figures that stick out of their figure."""
-    return driver.execute_script("""
-        return [...document.querySelectorAll('.plot')].flatMap(plot => {
-            const box = plot.getBoundingClientRect();
-            return [...plot.querySelectorAll('.main-svg text')].filter(text => {
-                const r = text.getBoundingClientRect();
-                return r.width && (r.left < box.left - 1 || r.right > box.right + 1
-                    || r.top < box.top - 1 || r.bottom > box.bottom + 1);
-            }).map(text => text.textContent);
-        })""")
 
 
 SHAPES = {
@@ -166,17 +106,6 @@ def colours(driver) -> dict[str, str]:
         }""")
 
 
-def luminance(colour: str) -> float:
-    channels = [float(c) / 255 for c in colour[colour.index("(") + 1 : -1].split(",")[:3]]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, two: str) -> float:
-    low, high = sorted((luminance(one), luminance(two)))
-    return (high + 0.05) / (low + 0.05)
-
-
 @pytest.mark.parametrize("first", ["light", "dark"])
 def test_text_follows_the_colour_scheme_with_contrast(study, show, first):
     driver = show(study, DESKTOP, first)
@@ -220,3 +149,16 @@ def test_print_fits_the_paper_and_comes_back(study, show):
     assert max(driver.execute_script(widths)) <= 680
     driver.execute_script("dispatchEvent(new Event('afterprint'))")
     assert driver.execute_script(widths) == before
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_why_trials_failed_is_readable_within_the_width(study, show, width):
+    found = Failures(80, (DIVERGED, STUCK), True)
+    driver = show(replace(study, verdict=replace(study.verdict, failures=found)), width)
+    assert overflow(driver) <= 0
+    widths = driver.execute_script(
+        "return [...document.querySelectorAll('#failures tbody tr:first-child td')]"
+        ".map(cell => cell.offsetWidth)"
+    )
+    assert len(widths) == 5
+    assert min(widths[2:]) >= 200

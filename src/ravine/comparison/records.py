@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ravine.diagnostics.finding import Finding
 from ravine.training.records import Run
 
 
@@ -129,6 +130,115 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """What was found when a failed trial was trained again, alone and watched.
+
+    Attributes:
+        seed: the trial's. steps: how far it was trained again.
+        outcome: what it did this time: "diverged", "stuck" or "fine"; "unknown" where an error
+            stopped it.
+        findings: what is wrong with it, the worst first; empty if nothing wrong was found.
+        failure: the error that stopped it, in a line; None if there was none.
+    """
+
+    seed: int
+    steps: int
+    outcome: str
+    findings: tuple[Finding, ...]
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The trials of one arm at one learning rate, of which some diverged or got stuck.
+
+    Attributes:
+        arm: its name. lr: the learning rate. chosen: the one that was chosen for the arm.
+        chosen_trained: whether no final trial failed at the chosen one.
+        trials: how many there were, in both stages. diverged: how many of them diverged.
+        stuck: how many others got stuck: they came less than a tenth of the way from their own
+            untrained metric to that of the best trial after as many steps.
+        fresh: how many of those that failed are final ones.
+        by: the evaluated step at which the last of them was seen to have diverged; None if none did.
+        stage: "selection" or "final"; run: the one that speaks for all that failed.
+        best: the validation metric of the best trial after as many steps as it; None if all had
+            diverged.
+        explanation: what was found when it was trained again; None if it was not.
+    """
+
+    arm: str
+    lr: float
+    chosen: float
+    chosen_trained: bool
+    trials: int
+    diverged: int
+    stuck: int
+    fresh: int
+    by: int | None
+    stage: str
+    run: Run
+    best: float | None
+    explanation: Explanation | None = None
+
+    @property
+    def way(self) -> tuple[str, int, bool]:
+        """How it failed: the arm, the side of its chosen rate (-1 below, 0, 1 above), and whether the
+        trial that speaks for all diverged."""
+        side = (self.lr > self.chosen) - (self.lr < self.chosen)
+        return self.arm, side, self.run.diverged_at is not None
+
+    @property
+    def trained_at(self) -> float | None:
+        """Another rate at which the arm trained: the chosen one; None if there is no such."""
+        return self.chosen if self.chosen_trained and self.chosen != self.lr else None
+
+    @property
+    def cause(self) -> Finding | None:
+        """The finding that explains it; None where there is none, or the trial did not fail again.
+
+        Where the arm trained at another rate nothing but the rate can be at fault, so a finding
+        that says so comes before worse ones, which are its consequences.
+        """
+        if self.explanation is None or self.explanation.outcome == "fine":
+            return None
+        findings = self.explanation.findings
+        if self.trained_at is not None:
+            rate = "lr_too_high" if self.trained_at < self.lr else "lr_too_low"
+            findings = tuple(sorted(findings, key=lambda finding: finding.kind != rate))
+        return next(iter(findings), None)
+
+
+@dataclass(frozen=True)
+class Failures:
+    """All trials of a comparison that failed.
+
+    Attributes:
+        trials: how many trials there were.
+        settings: those at which some failed, the most telling first: failed on fresh seeds, then the
+            next to the chosen rates, then the rest.
+        looked_into: whether some were trained again to explain them; False in the folder of an
+            earlier version.
+    """
+
+    trials: int
+    settings: tuple[Failure, ...]
+    looked_into: bool
+
+    @property
+    def diverged(self) -> int:
+        """How many trials diverged."""
+        return sum(failure.diverged for failure in self.settings)
+
+    @property
+    def stuck(self) -> int:
+        """How many trials got stuck."""
+        return sum(failure.stuck for failure in self.settings)
+
+
+NO_FAILURES = Failures(0, (), looked_into=True)
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The answer of a comparison.
 
@@ -141,6 +251,7 @@ class Verdict:
         warnings: what the reader must know before trusting the answer.
         environment: versions, machine, lane, and the command.
         effects: what each dimension does by itself, where arms differ in more than the optimizer.
+        failures: which trials failed, and why.
     """
 
     recipe: str
@@ -154,6 +265,7 @@ class Verdict:
     warnings: tuple[str, ...]
     environment: Mapping[str, str]
     effects: tuple[Effect, ...] = ()
+    failures: Failures = NO_FAILURES
 
     @property
     def decision(self) -> str:

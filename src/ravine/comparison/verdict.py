@@ -6,15 +6,27 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ravine.comparison import statistics
+from ravine.comparison.autopsy import failures
 from ravine.comparison.effects import effects
 from ravine.comparison.protocol import final_scores, rung_steps, score
-from ravine.comparison.records import Arm, Interval, RateScore, Settings, Study, Verdict
+from ravine.comparison.records import (
+    Arm,
+    Explanation,
+    Failure,
+    Failures,
+    Interval,
+    RateScore,
+    Settings,
+    Study,
+    Verdict,
+)
 from ravine.comparison.search import RUNGS, WORST
 from ravine.comparison.store import Store
 from ravine.errors import FolderError
@@ -79,6 +91,7 @@ def conclude(store: Store) -> Study:
         warnings=tuple(_warnings(outcome["unsettled"], arms, facts)),
         environment=store.fact("environment"),
         effects=effects(names, facts["parts"], scores, sign),
+        failures=failures(store),
     )
     return Study(settings, verdict, tuple(selection), tuple(final), baseline)
 
@@ -261,6 +274,41 @@ def _arm_as_json(arm: Arm) -> dict[str, Any]:
     }
 
 
+def _failures_as_json(found: Failures) -> dict[str, Any]:
+    return {
+        "trials": found.trials,
+        "diverged": found.diverged,
+        "stuck": found.stuck,
+        "looked_into": found.looked_into,
+        "settings": [_failure_as_json(failure) for failure in found.settings],
+    }
+
+
+def _failure_as_json(failure: Failure) -> dict[str, Any]:
+    explanation, cause = failure.explanation, failure.cause
+    return {
+        "arm": failure.arm,
+        "lr": failure.lr,
+        "chosen": failure.chosen,
+        "trials": failure.trials,
+        "diverged": failure.diverged,
+        "stuck": failure.stuck,
+        "on_fresh_seeds": failure.fresh,
+        "diverged_by": failure.by,
+        "trained_at": failure.trained_at,
+        "cause": None if cause is None else cause.kind,
+        "explanation": None if explanation is None else _explanation_as_json(explanation),
+    }
+
+
+def _explanation_as_json(explanation: Explanation) -> dict[str, Any]:
+    findings = [
+        {**asdict(finding), "severity": _finite(finding.severity)}
+        for finding in explanation.findings
+    ]
+    return {**asdict(explanation), "findings": findings}
+
+
 def as_json(verdict: Verdict) -> dict[str, Any]:
     """The verdict as `verdict.json` holds it; a missed target is null, JSON has no infinity."""
     return {
@@ -281,6 +329,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
             ]
             for effect in verdict.effects
         },
+        "failures": _failures_as_json(verdict.failures),
         "seeds": {
             "selection": list(verdict.selection_seeds),
             "final": list(verdict.final_seeds),

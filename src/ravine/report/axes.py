@@ -63,10 +63,15 @@ def outcome_axis(
     ceiling = math.inf
     if better:
         ceiling = start * 1.2 if log else start + 0.1 * (start - min(better))
-    kept = [min(v, ceiling) for v in finite]
-    if log and math.log10(max(kept) / min(kept)) > LOG_FROM:
-        return log_axis(kept, text, pad=0.05)
-    return linear_axis(kept, text)
+    return fitting_axis((min(v, ceiling) for v in finite), text)
+
+
+def fitting_axis(values: Iterable[float], text: Callable[[float], str]) -> Axis:
+    """Span all `values`, logarithmically if they are positive and span decades."""
+    finite = [v for v in values if math.isfinite(v)]
+    if finite and min(finite) > 0 and math.log10(max(finite) / min(finite)) > LOG_FROM:
+        return log_axis(finite, text, pad=0.05)
+    return linear_axis(finite, text)
 
 
 def _log_ticks(lo: float, hi: float) -> list[float]:

@@ -21,6 +21,7 @@ from ravine.report.arms import (
 )
 from ravine.report.curves import cost_curves, validation_curves
 from ravine.report.effects import effects
+from ravine.report.failures import why_failed
 from ravine.report.method import method
 from ravine.report.rates import sensitivity
 from ravine.report.records import Caption, DivergedRow, Divergence, Facts, SummaryRow
@@ -46,6 +47,7 @@ def facts_of(study: Study) -> Facts:
         duels=duels(study),
         speed=speed(study),
         divergence=divergence(study),
+        failures=why_failed(study),
         method=method(study, metric_of(verdict)),
         environment=tuple((k, v) for k, v in verdict.environment.items() if k != "command"),
         command=verdict.environment.get("command"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -12,11 +11,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from ravine.report.axes import Axis
+from ravine.report.drawing import COLOURS, blank, faint, plain, set_axis
 from ravine.report.records import Curves, Key, Line, Race, Ranking, RatePanel, Sensitivity
-
-GREY = "#8a8f98"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", GREY)
-"""Okabe and Ito's palette for all kinds of colour vision; grey takes the place of pale yellow."""
 
 DASHES = (
     ("solid", ""),
@@ -61,9 +57,9 @@ def _size(style: Look, size: int) -> float:
 def rate_figure(fact: Sensitivity, panel: RatePanel) -> go.Figure:
     """Draw one optimizer's learning rates."""
     style = look(panel.key)
-    figure = _figure(190, left=46, right=10, top=12, bottom=34)
-    _axis(figure, "x", fact.x, "learning rate")
-    _axis(figure, "y", fact.y, None)
+    figure = blank(190, left=46, right=10, top=12, bottom=34)
+    set_axis(figure, "x", fact.x, "learning rate")
+    set_axis(figure, "y", fact.y, None)
     if panel.band:
         lo, hi = panel.band[0] / 10**0.1, panel.band[1] * 10**0.1
         figure.add_vrect(lo, hi, fillcolor=style.colour, opacity=0.16, line_width=0, layer="below")
@@ -128,10 +124,10 @@ def _crosses(rates: Sequence[float], edge: float, colour: str) -> list[go.Scatte
 
 def curves_figure(fact: Curves) -> go.Figure:
     """Draw all optimizers' curves of one quantity, the best on top."""
-    figure = _figure(360, left=52, right=12, top=10, bottom=42)
+    figure = blank(360, left=52, right=12, top=10, bottom=42)
     last = max((line.steps[-1] for line in fact.lines), default=1)
     figure.update_xaxes(title_text="gradient steps", range=[0, last], tickformat=",d", nticks=6)
-    _axis(figure, "y", fact.y, None)
+    set_axis(figure, "y", fact.y, None)
     for line in reversed(fact.lines):
         if line.seeds > 1:
             figure.add_trace(_band(line, fact.y))
@@ -147,7 +143,7 @@ def _median(line: Line, percent: bool) -> go.Scatter:
         mode="lines+markers",
         line={"color": style.colour, "dash": style.dash[0], "width": 2.25},
         marker={"symbol": style.marker[0], "size": _size(style, 7), "maxdisplayed": 7},
-        name=_plain(line.key.title),
+        name=plain(line.key.title),
         meta=line.key.name,
         hovertemplate=f"step %{{x:,}}: %{{y:{'.2~%' if percent else '.3~g'}}}",
     )
@@ -169,8 +165,8 @@ def _band(line: Line, y: Axis) -> go.Scatter:
         mode="lines",
         line={"width": 0},
         fill="toself",
-        fillcolor=_faint(look(line.key).colour),
-        name=_plain(line.key.title),
+        fillcolor=faint(look(line.key).colour),
+        name=plain(line.key.title),
         meta=line.key.name,
         hoverinfo="skip",
     )
@@ -203,7 +199,7 @@ def rank_figure(fact: Ranking) -> go.Figure:
                 error_x={"type": "data", "symmetric": False, "width": 5, **bar},
                 marker={"color": style.colour, "symbol": style.marker[0], "size": _size(style, 11)},
                 mode="markers",
-                name=_plain(row.key.title),
+                name=plain(row.key.title),
                 hovertemplate=f"mean rank %{{x:.2f}} [{row.lo:.2f}, {row.hi:.2f}]",
             )
         )
@@ -231,7 +227,7 @@ def rank_figure(fact: Ranking) -> go.Figure:
 def race_figure(race: Race) -> go.Figure:
     """Draw what each optimizer needed to reach the target."""
     figure = _rows_figure([(key.title, "") for key, _, _ in race.rows], right=70)
-    _axis(figure, "x", race.x, race.name)
+    set_axis(figure, "x", race.x, race.name)
     for at, (key, value, text) in enumerate(race.rows):
         style, missed = look(key), not math.isfinite(value)
         if not missed:
@@ -242,7 +238,7 @@ def race_figure(race: Race) -> go.Figure:
                 y=[at],
                 mode="markers",
                 marker=_missed(style) if missed else _dot(style),
-                name=_plain(key.title),
+                name=plain(key.title),
                 cliponaxis=False,
                 hovertemplate=f"{text}",
             )
@@ -268,11 +264,11 @@ def _rows_figure(names: Sequence[tuple[str, str]], right: int) -> go.Figure:
     """One row per optimizer and note, the first on top, room for a text on the right."""
     texts = [[*textwrap.wrap(name, 18), *([note] if note else [])] for name, note in names]
     row = max(34, 17 * max(map(len, texts)))
-    figure = _figure(74 + row * len(texts), left=10, right=right, top=24, bottom=44)
+    figure = blank(74 + row * len(texts), left=10, right=right, top=24, bottom=44)
     figure.update_yaxes(
         range=[len(texts) - 0.5, -0.5],
         tickvals=list(range(len(texts))),
-        ticktext=["<br>".join(map(_plain, lines)) for lines in texts],
+        ticktext=["<br>".join(map(plain, lines)) for lines in texts],
         automargin=True,
         showgrid=True,
     )
@@ -283,48 +279,3 @@ def _aside(figure: go.Figure, at: float, text: str) -> None:
     figure.add_annotation(
         x=1, xref="paper", xanchor="left", xshift=10, y=at, text=text, showarrow=False
     )
-
-
-def _figure(height: int, **margin: int) -> go.Figure:
-    sides = {side[0]: size for side, size in margin.items()}
-    figure = go.Figure(
-        layout={
-            "template": "none",
-            "height": height,
-            "margin": sides,
-            "showlegend": False,
-            "hovermode": "closest",
-            "dragmode": False,
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-        }
-    )
-    still = {"fixedrange": True, "zeroline": False, "title_standoff": 8}
-    figure.update_xaxes(**still)
-    figure.update_yaxes(**still)
-    return figure
-
-
-def _axis(figure: go.Figure, name: str, axis: Axis, title: str | None) -> None:
-    ends = [axis.lo, axis.hi]
-    figure.update_layout(
-        {
-            f"{name}axis": {
-                "type": "log" if axis.log else "linear",
-                "range": [math.log10(end) for end in ends] if axis.log else ends,
-                "tickvals": [value for value, _ in axis.ticks],
-                "ticktext": [text for _, text in axis.ticks],
-                "title_text": title,
-            }
-        }
-    )
-
-
-def _faint(colour: str) -> str:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.14)"
-
-
-def _plain(text: str) -> str:
-    """Disarm the markup that Plotly would read in a name."""
-    return html.escape(text, quote=False)

@@ -186,6 +186,35 @@ class Divergence:
 
 
 @dataclass(frozen=True)
+class FailureRow:
+    """One setting at which trials failed, printed.
+
+    Attributes:
+        note: whether it is the chosen one, or which other rates failed alike.
+        happened: how many diverged or got stuck. numbers: how far one came that got stuck.
+        why: the finding. evidence: what was measured. change: what to do.
+    """
+
+    key: Key
+    lr: str
+    note: str
+    happened: str
+    numbers: str
+    why: str
+    evidence: str
+    change: str
+
+
+@dataclass(frozen=True)
+class WhyFailed:
+    """Why trials failed; `rest` says what was not looked into, and is empty if nothing was left."""
+
+    caption: Caption
+    rows: tuple[FailureRow, ...]
+    rest: str
+
+
+@dataclass(frozen=True)
 class EffectRow:
     """One level of one choice, printed; `behind` is empty for the best one."""
 
@@ -228,6 +257,7 @@ class Facts:
     duels: Duels
     speed: Speed
     divergence: Divergence
+    failures: WhyFailed
     method: tuple[tuple[str, str], ...]
     environment: tuple[tuple[str, str], ...]
     command: str | None

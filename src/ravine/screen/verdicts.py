@@ -13,6 +13,7 @@ from rich.text import Text
 from ravine.comparison.records import Arm, Interval, Verdict
 from ravine.report.arms import noun
 from ravine.report.effects import sentence
+from ravine.report.failures import what_failed
 
 
 def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
@@ -35,6 +36,8 @@ def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
     console.print(f"\n{answer}", soft_wrap=True, markup=False)
     for effect in verdict.effects:
         console.print(sentence(effect), soft_wrap=True, markup=False)
+    if verdict.failures.settings:
+        console.print(f"\n{what_failed(verdict)}", soft_wrap=True, markup=False)
     for line in verdict.warnings:
         console.print(f"Note: {line}", soft_wrap=True, markup=False)
     console.print(f"\nreport: {folder / 'report.html'}", soft_wrap=True, markup=False)
