@@ -13,7 +13,7 @@ from ravine import (
     testing,
     transforms,
 )
-from ravine.api import Training, compare, doctor, range_test, train
+from ravine.api import Training, compare, doctor, range_test, train, write_page
 from ravine.comparison.progress import Progress
 from ravine.comparison.records import Verdict
 from ravine.diagnostics.doctor import Prescription
@@ -84,4 +84,5 @@ __all__ = [
     "train",
     "transforms",
     "watch",
+    "write_page",
 ]

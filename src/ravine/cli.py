@@ -115,6 +115,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--optimizer", required=True, metavar="NAME")
     parser.add_argument("--lr", type=float, metavar="X", help="learning rate (default: its own)")
     _add_procedure(parser, "NAME")
+    parser.add_argument(
+        "--out", metavar="DIR", help="a new folder for the page of this training and its weights"
+    )
 
 
 def _add_range_test(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -216,9 +219,11 @@ def _train(arguments: argparse.Namespace) -> None:
             epochs=arguments.epochs,
             steps=arguments.steps,
             seed=arguments.seed,
+            out=arguments.out,
             progress=progress,
         )
     screen.print_training(training.run, training.metric, training.findings)
+    screen.print_page(arguments.out)
 
 
 def _doctor(arguments: argparse.Namespace) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import pytest
 import torch
 
 from ravine.diagnostics.findings import diagnose
@@ -21,7 +24,7 @@ def test_it_is_the_same_member_and_evaluations_are_told_with_what_was_measured()
     watched = train_watched(
         lane,
         member,
-        problem.steps,
+        [27, problem.steps],
         ticks.append,
         told=[lambda point, history: told.append((point, len(history.series("loss"))))],
     )
@@ -33,3 +36,15 @@ def test_it_is_the_same_member_and_evaluations_are_told_with_what_was_measured()
     assert sum(ticks) == problem.steps == watched.facts.steps
     assert watched.findings == diagnose(watched.history, watched.facts)
     assert watched.accounts["curvature"].measurements > 0
+    (early,) = lane.train([member], 27, lambda steps: None)
+    assert watched.stood[0].run == early.run
+    for ours, theirs in zip(
+        watched.stood[0].snapshot["weights"], early.snapshot["weights"], strict=True
+    ):
+        assert torch.equal(ours, theirs)
+    assert sum(watched.losses.values[:27]) / 27 == pytest.approx(
+        sum(point.cost * (point.step - before.step) for before, point in pairwise(early.run.curve))
+        / 27,
+        rel=1e-6,
+    )
+    assert [watched.snapshots[i].step for i in (0, -1)] == [0, problem.steps]

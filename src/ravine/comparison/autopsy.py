@@ -156,7 +156,7 @@ class _Replays:
         """All instruments may take as long as the run itself; those that fail are told of once."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "the instrument ", RuntimeWarning)
-            watched = train_watched(self._lane, member, until, self._progress.tick, budget=1.0)
+            watched = train_watched(self._lane, member, [until], self._progress.tick, budget=1.0)
         failures = {name: account.failure for name, account in watched.accounts.items()}
         self._rested |= {name: why for name, why in failures.items() if why is not None}
         return watched

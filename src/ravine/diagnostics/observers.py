@@ -12,7 +12,7 @@ from ravine.training.records import Point
 
 
 @final
-class Observers:
+class Observers(Observer):
     """Tells each observer of a run what it hears, in the order given.
 
     Args:

@@ -8,7 +8,7 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from ravine.training.records import Point
+from ravine.training.observer import Observer
 
 MOST = 64
 """Snapshots of a run."""
@@ -28,7 +28,7 @@ class Snapshot(NamedTuple):
 
 
 @final
-class Trajectory:
+class Trajectory(Observer):
     """Keeps snapshots of the parameters of a run: an observer that measures nothing.
 
     They are evenly spaced over however many steps there are: when their places are full, every second
@@ -58,12 +58,6 @@ class Trajectory:
         """Keep the parameters to begin with."""
         self._keep()
 
-    def before_backward(self, loss: Tensor) -> None:
-        """Nothing to do."""
-
-    def before_step(self) -> None:
-        """Nothing to do."""
-
     def after_step(self, gradients: Mapping[str, Tensor]) -> None:
         """Keep the parameters if it is time."""
         self._step += 1
@@ -73,9 +67,6 @@ class Trajectory:
                 self._every *= 2
             if self._step % self._every == 0:
                 self._keep()
-
-    def evaluated(self, point: Point) -> None:
-        """Nothing to do."""
 
     def stop(self) -> None:
         """Keep the parameters that the run ends with."""

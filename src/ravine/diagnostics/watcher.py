@@ -17,13 +17,13 @@ from ravine.diagnostics.look import Stride
 from ravine.diagnostics.recorder import Account, Recorder
 from ravine.diagnostics.scene import Scene
 from ravine.errors import SettingError
-from ravine.training.observer import Rates
+from ravine.training.observer import Observer, Rates
 from ravine.training.records import Point
 
 LOSS = Name("loss")
 
 
-class Watcher:
+class Watcher(Observer):
     """Measures the steps of a run that calls it, in this order, at every step:
 
         forward pass, before_backward(loss), backward pass, before_step(), step, after_step()
@@ -52,6 +52,7 @@ class Watcher:
         self._model = model
         self._params = params
         self._rates = rates
+        self._instruments = list(instruments)
         self._recorder = Recorder(instruments, budget, time.perf_counter)
         self._lookers = {i.name for i in instruments if type(i).look is not Instrument.look}
         self._striders = {i.name for i in instruments if type(i).stride is not Instrument.stride}
@@ -183,10 +184,27 @@ class Watcher:
 
     def _look(self, scene: Scene, loss: Tensor) -> None:
         look = scene.look(self.step, loss, self._params, self._rates())
+        if any(instrument.differentiates for instrument in self._looking):
+            self._spare(scene.obstacle(loss))
         self._leave_scene()
         with torch.enable_grad():
             for instrument in self._looking:
                 self._measure(instrument, partial(instrument.look, look))
+
+    def _spare(self, obstacle: str) -> None:
+        """Take no derivatives of a graph that would call others: they rest, which is said once."""
+        if not obstacle:
+            return
+        spared = [i for i in self._instruments if i.differentiates]
+        for instrument in spared:
+            self._recorder.retire(instrument, obstacle)
+        self._looking = [i for i in self._looking if not i.differentiates]
+        warnings.warn(
+            f"{obstacle}: taking derivatives would run them once more, so these instruments rest: "
+            f"{', '.join(i.name for i in spared)}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
     def _compare(self, gradients: Mapping[str, Tensor]) -> None:
         assert self._before is not None

@@ -67,6 +67,11 @@ class Watch:
         self._undo: list[Callable[[], None]] = []
 
     @property
+    def facts(self) -> Facts:
+        """What is known of the run besides."""
+        return self._facts
+
+    @property
     def history(self) -> History:
         """All readings so far."""
         return self._watcher.history

@@ -34,6 +34,12 @@ def print_training(run: Run, metric: str, findings: Sequence[Finding]) -> None:
     _print_findings(findings)
 
 
+def print_page(out: str | None) -> None:
+    """Where the page of a training lies, or how to get one."""
+    where = "--out DIR keeps a page of this training" if out is None else f"page: {out}/run.html"
+    wide_console().print(f"\n{where}", soft_wrap=True, markup=False)
+
+
 def print_suggestion(found: Suggestion) -> None:
     """The curve of a range test, every tenth of a decade or so, and what follows from it."""
     console = wide_console()

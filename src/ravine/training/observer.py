@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -13,8 +12,11 @@ Rates = Callable[[], Mapping[str, float]]
 """-> the learning rate of each parameter now, by name."""
 
 
-class Observer(Protocol):
-    """Hears of every part of a run's gradient steps, in this order; changes nothing of the run."""
+class Observer:
+    """Hears of every part of a run's gradient steps, in this order; changes nothing of the run.
+
+    This one is deaf; others override what they listen to.
+    """
 
     def start(self) -> None:
         """The first step comes next."""

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,10 +48,21 @@ class SerialLane(Lane):
 
     def train_observed(self, member: Member, until: int, tick: Tick, observe: Observe) -> Member:
         """Train one member while somebody listens; its curve and weights are what `train` gives."""
+        (done,) = self.observed(member, [until], tick, observe)
+        return done
+
+    def observed(
+        self, member: Member, stops: Sequence[int], tick: Tick, observe: Observe
+    ) -> list[Member]:
+        """The same, and where the member stood at each of several evaluation steps, ascending."""
         with torch.random.fork_rng(devices=[]), closing(self._resume(member)) as single:
             single.listen(observe)
-            points = self._points(single, member, until, tick, math.inf)
-            return member.after(points, single.snapshot())
+            stood = []
+            for stop in stops:
+                points = self._points(single, member, stop, tick, math.inf)
+                member = member.after(points, deepcopy(single.snapshot()))
+                stood.append(member)
+            return stood
 
     def _train_one(self, member: Member, until: int, tick: Tick, pause: float) -> Member:
         with closing(self._resume(member)) as single:

@@ -1,0 +1,93 @@
+"""The page of one training, and the folder that it goes to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ravine.diagnostics.landscape import landscape
+from ravine.diagnostics.member import Watched
+from ravine.diagnostics.prescription import Prescription
+from ravine.diagnostics.watching import Watch
+from ravine.environment import environment
+from ravine.errors import FolderError
+from ravine.report.run import RunRecord, write_run
+from ravine.training.procedure import Procedure
+from ravine.training.serial import SerialLane
+
+PAGE = "run.html"
+
+WEIGHTS = "model.pt"
+
+
+def new_folder(out: str | Path) -> Path:
+    """The folder, made if it is not there; before anything is trained.
+
+    Raises:
+        FolderError: it holds something, or cannot be made.
+    """
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        raise FolderError(
+            f"cannot use the folder {folder}: {error.strerror}; choose another --out"
+        ) from error
+    if held:
+        raise FolderError(f"{folder} holds {held[0]!r}; expected a new or empty folder as --out")
+    return folder
+
+
+def write_training(
+    folder: Path,
+    lane: SerialLane,
+    procedure: Procedure,
+    watched: Watched,
+    prescription: Prescription | None = None,
+) -> None:
+    """Write a watched training's page, with what a doctor's visit came to if there was one; and the
+    weights, as the trained module's `state_dict`."""
+    problem, model = lane.problem, lane.module(watched.member)
+    record = RunRecord(
+        title=f"{problem.recipe.name} with {procedure.title}",
+        metric=problem.recipe.metric_name,
+        history=watched.history,
+        findings=watched.findings,
+        facts=watched.facts,
+        losses=watched.losses,
+        run=watched.member.run,
+        accounts=watched.accounts,
+        slice=landscape(watched.snapshots, model, problem.recipe.cost, problem.sample),
+        prescription=prescription,
+        environment=environment(None),
+    )
+    try:
+        torch.save(model.state_dict(), folder / WEIGHTS)
+        write_run(record, folder / PAGE)
+    except OSError as error:
+        raise FolderError(f"cannot write to {folder}: {error}; choose another --out") from error
+
+
+def write_page(watch: Watch, path: str | Path, title: str = "a training") -> Path:
+    """Write the page of a run that `ravine.watch` has watched: what was found and measured.
+
+    Args:
+        watch: the watch, during the run or after it.
+        path: of the HTML file, which needs nothing else and works offline.
+        title: what was trained.
+
+    Returns:
+        the path.
+    """
+    record = RunRecord(
+        title=title,
+        metric="metric",
+        history=watch.history,
+        findings=watch.findings,
+        facts=watch.facts,
+        accounts=watch.accounts,
+        environment=environment(None),
+    )
+    return write_run(record, path)
