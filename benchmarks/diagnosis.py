@@ -5,8 +5,10 @@
 Run it from the repository's root. Trains every case of tests/faults, its healthy twin and all other
 healthy runs over ten seeds, looks for each healthy one's best known result, and writes
 tests/faults/outcomes.json: metrics by seed, and what they make of each case. With names, those
-alone are trained anew. Takes about 12 minutes on two cores.
-Without --label it prints the table of what is stored.
+alone are trained anew. Takes about half an hour on two cores, and needs the folders mnist/ and imdb/
+where RAVINE_DATA says.
+Without --label it prints the table of what is stored, with the half that each belongs to: "set",
+which thresholds are set on, or "judged", tests/faults/judged.
 """
 
 from __future__ import annotations
@@ -136,11 +138,11 @@ def show(found: dict[str, Any]) -> None:
         ends = f"{_mean(row['faulty']):>10}{_mean(row['twin']):>10}"
         lost = f"lost {row['lost']:5.2f} [{low:5.2f}, {high:5.2f}]"
         reached = f"twin reached {row['twin_reached']:.3f}"
-        print(f"{name:30}{kinds[name]:22}{ends}  {lost}  {reached}  {halves[name]:7}{label}")
+        print(f"{name:33}{kinds[name]:22}{ends}  {lost}  {reached}  {halves[name]:7}{label}")
     for name, row in found["healthy"].items():
         label = "healthy" if row["healthy"] else "NOT HEALTHY"
         reached = "-" if row["reached"] is None else f"{row['reached']:.3f}"
-        print(f"{name:30}{_mean(row['trained']):>10} reached {reached} {halves[name]:7}{label}")
+        print(f"{name:33}{_mean(row['trained']):>10} reached {reached} {halves[name]:7}{label}")
 
 
 def _mean(values: list[float | None]) -> str:

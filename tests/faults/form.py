@@ -103,6 +103,22 @@ def changed(setup: Setup, where: str, to: Any) -> Setup:
     return replace(setup, recipe=_with(setup.recipe, where.split("."), to))
 
 
+def varied(setup: Setup, changes: Mapping[str, Any] | None = None, **fields: Any) -> Setup:
+    """A setup with several things changed: `changes` are to the recipe, the rest to the setup."""
+    for where, to in (changes or {}).items():
+        setup = changed(setup, where, to)
+    return replace(setup, **fields)
+
+
+def missing(setup: Setup) -> str:
+    """What a setup's data lack on this machine, a file or a package; empty: nothing."""
+    try:
+        setup.problem()
+    except (FileNotFoundError, ModuleNotFoundError) as error:
+        return str(error)
+    return ""
+
+
 def _with(made: Any, path: list[str], to: Any) -> Any:
     """A partial with a keyword changed, somewhere inside."""
     if not path:

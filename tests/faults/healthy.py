@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,16 +10,14 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ravine import chain, clip_norm, decoupled, l2, rules
 from tests.faults import costs, data
-from tests.faults.form import Setup, changed
+from tests.faults.form import Setup, varied
 from tests.faults.models import Recurrent, mlp, residual_mlp
 from tests.faults.tasks import CNN, CURVE, LINEAR, MEMORY, MLP, ROWS, TAGS, TANH, WAVES
 
 
 def run(name: str, setup: Setup, changes: dict[str, Any] | None = None, **fields: Any) -> Setup:
     """A named setup; `changes` are to the recipe, the rest to fields of Setup."""
-    for where, to in (changes or {}).items():
-        setup = changed(setup, where, to)
-    return replace(setup, name=name, **fields)
+    return varied(setup, changes, name=name, **fields)
 
 
 DEEP_RELU = (64, *[48] * 5, 10)

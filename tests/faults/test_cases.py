@@ -13,8 +13,10 @@ import torch
 from scipy import stats
 
 from ravine.initializers import constant
+from tests.faults import judged
 from tests.faults.cases import CASES, HEALTHY, KINDS, half
-from tests.faults.form import changed, described, differences
+from tests.faults.form import changed, described, differences, missing
+from tests.faults.judged import data, sources
 from tests.faults.outcomes import (
     MARGIN,
     MOST,
@@ -30,7 +32,13 @@ from tests.faults.outcomes import (
 )
 from tests.faults.tasks import MLP
 
-AGAIN = ("sgd-rate-/1000", "on-the-saddle", "correlated-features")
+AGAIN = (
+    "sgd-rate-/1000",
+    "on-the-saddle",
+    "correlated-features",
+    "wine-as-measured",
+    "mnist-hinge-of-zeros",
+)
 
 
 def test_names_are_unique():
@@ -65,6 +73,63 @@ def test_both_halves_have_every_kind_of_fault_and_healthy_runs():
     for group in (CASES, HEALTHY):
         count = Counter(map(half, group))
         assert min(count["set"], count["judged"]) >= len(group) / 4
+
+
+def test_the_half_that_judges_is_large_enough_and_has_every_kind_twice():
+    kinds = Counter(case.kind for case in judged.CASES)
+    assert min(kinds[kind] for kind in KINDS) >= 2, kinds
+    assert len(judged.CASES) >= 60
+    assert len(judged.HEALTHY) >= 45
+
+
+def test_the_halves_have_no_training_and_no_data_in_common():
+    """A threshold that was set on one half has seen nothing of the other."""
+    setups = {"set": [], "judged": []}
+    for case in CASES:
+        setups[half(case)] += [case.faulty, case.healthy]
+    for run in HEALTHY:
+        setups[half(run)].append(run)
+    trained = {side: set(map(described, those)) for side, those in setups.items()}
+    assert not trained["set"] & trained["judged"]
+    made = {
+        side: {setup.recipe.keywords["data"].func.__module__ for setup in those}
+        for side, those in setups.items()
+    }
+    assert made == {"set": {"tests.faults.data"}, "judged": {"tests.faults.judged.data"}}
+
+
+def test_a_healthy_run_of_the_judging_half_is_no_twin_of_a_case():
+    twins = {described(case.healthy) for case in CASES}
+    assert [run.name for run in judged.HEALTHY if described(run) in twins] == []
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        data.cancer,
+        data.diabetes,
+        data.prices,
+        data.letters,
+    ],
+    ids=lambda made: made.__name__,
+)
+def test_shuffled_targets_are_the_same_ones_in_another_order_and_validation_is_clean(made):
+    (x, y), validation = made()
+    (same_x, shuffled), clean = made(shuffled=True)
+    assert torch.equal(x, same_x)
+    assert not torch.equal(y, shuffled)
+    assert sorted(y.tolist()) == sorted(shuffled.tolist())
+    assert all(map(torch.equal, validation, clean))
+
+
+def test_data_that_are_absent_are_missed_by_name(monkeypatch, tmp_path):
+    pytest.importorskip("pyarrow", reason="pyarrow reads the data sets")
+    monkeypatch.setenv("RAVINE_DATA", str(tmp_path))
+    sources.mnist_images.cache_clear()
+    data.mnist.cache_clear()
+    case = next(case for case in CASES if case.name == "mnist-strided-rate-x60")
+    assert str(tmp_path / "mnist" / "train.parquet") in missing(case.healthy)
+    assert missing(MLP) == ""
 
 
 def test_every_case_has_a_label_and_no_other_is_stored():
@@ -134,6 +199,8 @@ def test_a_stored_outcome_is_measured_again(name):
     if measured != torch.__version__:
         pytest.skip(f"outcomes were measured with torch {measured}, this is {torch.__version__}")
     (case,) = (case for case in CASES if case.name == name)
+    if lacking := missing(case.healthy):
+        pytest.skip(lacking)
     row = of(case)
     for setup, part in ((case.faulty, "faulty"), (case.healthy, "twin")):
         (value,) = train(setup, SEEDS[:1]).trained
