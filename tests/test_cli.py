@@ -295,13 +295,14 @@ def test_doctor_says_what_is_wrong_and_what_to_type(capsys):
     assert f"learning rate too high: {found.findings[0].evidence}" in printed
     for attempt in found.attempts:
         assert attempt.change.name in printed
-    assert printed.rstrip().endswith(found.recommended.code)
+    typed = "".join(f"\n    {line}" for line in found.recommended.code.splitlines())
+    assert f"Type:\n{typed}\n" in printed
 
 
 def test_doctor_leaves_a_healthy_run_alone(capsys):
     arguments = ["doctor", "digits-mlp", "--optimizer", "adam", "--steps", "270", "--lr", "0.003"]
     assert main(arguments) == 0
-    assert capsys.readouterr().out == "Nothing wrong found.\n"
+    assert capsys.readouterr().out.startswith("Nothing wrong found.\n\n--out DIR")
 
 
 def test_range_test_prints_its_suggestion(capsys):

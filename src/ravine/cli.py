@@ -103,7 +103,7 @@ def _add_doctor(commands: argparse._SubParsersAction[_Parser]) -> None:
         "doctor",
         help="say what is wrong with a training, and try the remedy",
         description="Train once under watch, name what is wrong, train remedies side by side, and "
-        "recommend the smallest change that works. Costs at most nine trainings.",
+        "recommend the smallest change that works. Takes about as long as ten trainings.",
     )
     _add_training(doctor)
     doctor.set_defaults(run=_doctor)
@@ -240,8 +240,10 @@ def _doctor(arguments: argparse.Namespace) -> None:
         epochs=arguments.epochs,
         steps=arguments.steps,
         seed=arguments.seed,
+        out=arguments.out,
     )
     screen.print_prescription(found)
+    screen.print_page(arguments.out)
 
 
 def _range_test(arguments: argparse.Namespace) -> None:

@@ -40,7 +40,7 @@ def test_a_watched_run_is_the_run(spec: Spec, accumulated: int, tmp_path: Path) 
     assert all(a.equal(b) for a, b in zip(weights(watched), weights(alone), strict=True))
     history = callback.watch.history
     assert history.series("loss").steps == list(range(ROUNDS))
-    assert len(history.series("gradient_curvature")) >= 5
+    assert len(history.series("gradient_curvature")) >= 3
     assert len(history.series("step_length")) >= 5
 
 

@@ -81,7 +81,7 @@ def test_a_watched_run_is_the_run(
     assert all(a.equal(b) for a, b in zip(weights(watched), weights(alone), strict=True))
     steps = EPOCHS * STEPS // options.get("accumulate_grad_batches", 1)
     assert callback.watch.history.series("loss").steps == list(range(steps))
-    assert len(callback.watch.history.series("gradient_curvature")) >= 5
+    assert len(callback.watch.history.series("gradient_curvature")) >= 3
     assert len(callback.watch.history.series("step_length")) >= 5
 
 

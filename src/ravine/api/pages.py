@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
+from ravine.diagnostics.doctor.prescription import Prescription
 from ravine.diagnostics.landscape import landscape
 from ravine.diagnostics.member import Watched
-from ravine.diagnostics.prescription import Prescription
 from ravine.diagnostics.watching import Watch
 from ravine.environment import environment
 from ravine.errors import FolderError

@@ -14,13 +14,14 @@ from ravine.api.pages import new_folder, write_training
 from ravine.batches import Order
 from ravine.comparison.arms import AS_BUILT, CONSTANT, Rates
 from ravine.comparison.progress import Progress
-from ravine.diagnostics.doctor import Prescription, visit
+from ravine.diagnostics.doctor.courses import serial
+from ravine.diagnostics.doctor.patient import Patient
+from ravine.diagnostics.doctor.visit import Prescription, examined, treated
 from ravine.diagnostics.facts import facts_of
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.history import History
 from ravine.diagnostics.member import train_watched
 from ravine.diagnostics.news import News
-from ravine.diagnostics.patient import Patient
 from ravine.initializers import Initializer, Start
 from ravine.rules import Rule
 from ravine.schedules import Suggestion
@@ -140,13 +141,16 @@ def doctor(
     epochs: int | None = None,
     steps: int | None = None,
     seed: int = 0,
+    out: str | Path | None = None,
 ) -> Prescription:
     """Watch a training, say what is wrong with it, try remedies, and recommend the smallest that works.
 
-    Costs at most nine trainings of the recipe's length.
+    Takes about as long as ten trainings.
 
     Args:
         recipe, optimizer, lr, init, schedule, batches, epochs, steps, seed: as in `train`.
+        out: a new folder for the page of the watched training and of the visit, `run.html`, and for
+            that training's weights, `model.pt`.
 
     Raises:
         InputError: something that was given cannot be used; the message says what to change.
@@ -155,4 +159,10 @@ def doctor(
     procedure = procedure_of(problem, optimizer, init, schedule, batches)
     check_seed(seed)
     length = replace(problem.recipe, steps=problem.steps, epochs=None)
-    return visit(Patient(length, procedure, rate_of(procedure.rule, lr)), seed)
+    patient = Patient(length, procedure, rate_of(procedure.rule, lr))
+    folder = None if out is None else new_folder(out)
+    watched = examined(patient, seed)
+    prescription = treated(patient, seed, watched)
+    if folder is not None:
+        write_training(folder, serial(patient), procedure, watched, prescription)
+    return prescription

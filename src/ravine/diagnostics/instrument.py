@@ -34,12 +34,15 @@ class Instrument(ABC):
         quantities: what it measures, quantity -> meaning, with units.
         cost: what a measurement takes, in words: "one backward pass", "nothing".
         passes: the same as a number of backward passes, for the recorder's first guess.
+        differentiates: whether it takes derivatives through the run's graph, which calls hooks that
+            are there; where there are any, it rests.
     """
 
     name: str
     quantities: dict[str, str]
     cost: str
     passes: float
+    differentiates: bool = False
 
     def look(self, look: Look) -> Readings:
         """Measure a step in its middle; no side effects on the run."""

@@ -21,7 +21,7 @@ from ravine.diagnostics.trajectory import Snapshot, Trajectory
 from ravine.diagnostics.watcher import Watcher
 from ravine.training.lane import Member, Tick, unheard
 from ravine.training.observer import Observer, Rates
-from ravine.training.records import Point
+from ravine.training.records import Point, Run
 from ravine.training.serial import SerialLane
 
 Told = Callable[[Point, History], None]
@@ -54,6 +54,11 @@ class Watched:
         return self.stood[-1]
 
     @property
+    def run(self) -> Run:
+        """Its curve."""
+        return self.member.run
+
+    @property
     def findings(self) -> list[Finding]:
         """What is wrong, the worst first."""
         return diagnose(self.history, self.facts)
@@ -62,6 +67,11 @@ class Watched:
     def spent(self) -> float:
         """Seconds that measuring took."""
         return sum(account.spent for account in self.accounts.values())
+
+    @property
+    def measuring(self) -> float:
+        """What measuring took, in gradient steps of the run's own speed."""
+        return self.member.step * self.spent / max(self.seconds - self.spent, 1e-9)
 
 
 def train_watched(

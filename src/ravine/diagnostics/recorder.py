@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,16 @@ is borrowed from the budget of the steps that follow."""
 
 CHEAP = 5.0
 """Backward passes up to which an instrument counts as cheap."""
+
+LIGHT = 0.5
+"""Backward passes beyond which three of the first steps are enough: half of them or more is what all
+light instruments take together."""
+
+MILESTONE, GROWTH = 10, 1.7
+"""Step at which all cheap instruments measure once more, on borrowed time too, and by how much the
+next such step is later: 10, 17, 29, 50, 85, 145, ... A run of 200 steps of half a millisecond would
+otherwise not be seen again after its start, which 5% take 600 steps to pay. That is log N times in
+N steps; and no instrument owes more than 10 of its measurements."""
 
 ALONG = 0.5
 """Share of its cost that an instrument must have saved to measure a step that another one is due at.
@@ -45,6 +56,19 @@ SPIKE = 3.0
 anomaly."""
 
 
+STUCK = 0.25
+"""Share of the first losses that is left, and more, where a run may be stuck."""
+
+CREEPS = 0.9
+"""The last 20 losses over the 20 before, medians, from which on it is."""
+
+TROUBLE = 0.4
+"""Share of a stuck run's own time so far that dear instruments which have not measured yet may borrow
+together, for one measurement each. Noise scale and spectrum take about 5 and 50 steps; of 5% they
+would measure after 800 and 8000. A run of 300 steps that is stuck costs up to a third more by that;
+it is paid back, and over a few thousand steps the budget holds."""
+
+
 @dataclass
 class Account:
     """What one instrument has cost, and may cost.
@@ -52,7 +76,7 @@ class Account:
     Attributes:
         credit: seconds that it may still take; negative while it pays back what it borrowed.
         seconds: what a measurement takes, the mean of the last ones; None before the first.
-        spent: seconds in all. measurements: how many there were.
+        spent: seconds in all. measurements: how many there were. settled: steps with any.
         failure: what stopped it, in one line; it rests then.
     """
 
@@ -60,6 +84,7 @@ class Account:
     seconds: float | None = None
     spent: float = 0.0
     measurements: int = 0
+    settled: int = 0
     failure: str | None = None
 
 
@@ -94,7 +119,13 @@ class Recorder:
         self._saved = 0.0
         self._enough = 0.0
         self._dense = DENSE
+        self._steps = 0
+        self._milestone = MILESTONE
+        self._run_seconds = 0.0
+        self._lent = 0.0
+        self._first: list[float] = []
         self._losses: deque[float] = deque(maxlen=MEMORY)
+        self._earlier: deque[float] = deque(maxlen=MEMORY)
         self._sound = MEMORY
 
     @property
@@ -104,27 +135,58 @@ class Recorder:
 
     def due(self) -> list[Instrument]:
         """The instruments that measure the coming step."""
-        if self._dense == 0 and self._saved < self._enough:
+        lent = self._lends()
+        if not lent and self._dense == 0 and self._saved < self._enough:
             return []
         self._divide()
-        if not any(self._is_due(instrument) for instrument in self._instruments):
+        if not lent and not any(self._is_due(instrument) for instrument in self._instruments):
             return []
-        return [i for i in self._instruments if self._is_due(i) or self._can_pay(i, ALONG)]
+        chosen = [i for i in self._instruments if self._is_due(i) or self._can_pay(i, ALONG)]
+        return chosen + [instrument for instrument in lent if instrument not in chosen]
+
+    def _lends(self) -> list[Instrument]:
+        """Dear instruments that have not measured yet and may borrow for it, as the run is stuck."""
+        new = [
+            instrument
+            for instrument in self._instruments
+            if instrument.passes > CHEAP
+            and self._accounts[instrument.name].measurements == 0
+            and self._awake(instrument)
+        ]
+        if not new or not self._stuck():
+            return []
+        chosen, room = [], TROUBLE * self._run_seconds - self._lent
+        for instrument in sorted(new, key=lambda instrument: instrument.passes):
+            room -= self._cost(instrument)
+            if room < 0:
+                break
+            chosen.append(instrument)
+            self._lent += self._cost(instrument)
+        return chosen
+
+    def _stuck(self) -> bool:
+        """Whether much of the first losses is left, and the last ones hardly fell."""
+        if len(self._earlier) < MEMORY:
+            return False
+        now, before = statistics.median(self._losses), statistics.median(self._earlier)
+        return now > STUCK * statistics.median(self._first) and now > CREEPS * before
 
     def rest(self) -> int:
         """Steps that may pass before `due` is worth asking again, by the usual time of a step."""
         income = self._budget * self._step_seconds
         if self._dense > 0 or income == 0:
             return 1
-        return max(1, int(min(REST, (self._enough - self._saved) / income)))
+        until = min(REST, self._milestone - self._steps, (self._enough - self._saved) / income)
+        return max(1, int(until))
 
     def _is_due(self, instrument: Instrument) -> bool:
         if self._can_pay(instrument, 1.0):
             return True
         # the start and one spike may be owed: else a loss that spikes on and on has no budget
-        owed = -self._accounts[instrument.name].credit
-        may_borrow = owed <= 2 * DENSE * self._cost(instrument)
-        dense = self._dense > 0 and instrument.passes <= CHEAP
+        account = self._accounts[instrument.name]
+        may_borrow = -account.credit <= 2 * DENSE * self._cost(instrument)
+        enough = instrument.passes > LIGHT and self._steps < DENSE and account.settled >= 3
+        dense = self._dense > 0 and instrument.passes <= CHEAP and not enough
         return dense and may_borrow and self._awake(instrument)
 
     def _can_pay(self, instrument: Instrument, share: float) -> bool:
@@ -151,6 +213,10 @@ class Recorder:
         self._taken[instrument.name] = self._taken.get(instrument.name, 0.0) + self._clock() - start
         account.measurements += 1
 
+    def retire(self, instrument: Instrument, why: str) -> None:
+        """Let an instrument rest from now on."""
+        self._accounts[instrument.name].failure = why
+
     def passed(self, seconds: float, looking: float, steps: int = 1) -> None:
         """Steps of the run have passed, of which one at most was measured.
 
@@ -162,6 +228,11 @@ class Recorder:
             steps: how many there were.
         """
         self._dense = max(0, self._dense - 1)
+        self._steps += steps
+        if self._steps >= self._milestone:
+            self._dense = max(self._dense, 1)
+            self._milestone = math.ceil(self._milestone * GROWTH)
+        self._run_seconds += seconds
         listening = 0.0 if self._taken else looking
         self._settle(looking)
         before = self._step_seconds
@@ -196,7 +267,14 @@ class Recorder:
             account.spent += cost
             account.credit -= cost
             before = account.seconds
-            account.seconds = cost if before is None else 0.7 * before + 0.3 * cost
+            if before is None:
+                account.seconds = cost
+            elif account.settled == 1 and cost < before:
+                account.credit += before - cost  # the first one loads code, once in a process
+                account.seconds = cost
+            else:
+                account.seconds = 0.7 * before + 0.3 * cost
+            account.settled += 1
         self._taken = {}
         self._enough = 0.0  # costs have changed
 
@@ -215,11 +293,16 @@ class Recorder:
             alarm = self._sound >= MEMORY
             self._sound = 0
             self._losses.clear()
+            self._earlier.clear()
         else:
             # most losses are not above all recent ones, and need no statistics
             full = len(self._losses) == MEMORY
             alarm = full and loss > self.usual and _spikes(loss, self._losses)
             self._sound += 1
+            if len(self._first) < DENSE:
+                self._first.append(loss)
+            if full:
+                self._earlier.append(self._losses[0])
             self._losses.append(loss)
         if alarm:
             self._dense = DENSE

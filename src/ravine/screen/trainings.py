@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ravine.diagnostics.doctor import Prescription
+from ravine.diagnostics.doctor.visit import Prescription
 from ravine.diagnostics.finding import Finding
 from ravine.schedules import Suggestion
 from ravine.screen.tables import wide_console
@@ -65,16 +65,8 @@ def print_prescription(found: Prescription) -> None:
     if not found.attempts:
         console.print("\nThere is no remedy to try by machine.")
         return
-    table = Table(box=None, padding=(0, 1))
-    for heading in ("change", "validation", ""):
-        table.add_column(heading, justify="right" if heading == "validation" else "left")
-    table.add_row("none", f"{found.screened:.4g}", "the run as it is")
-    for attempt in found.attempts:
-        notes = attempt.failure or ("recommended" if attempt.change is found.recommended else "")
-        metric = "" if attempt.failure else f"{attempt.metric:.4g}"
-        table.add_row(Text(attempt.change.name), metric, Text(notes))
     console.print()
-    console.print(table)
+    console.print(_attempts(found))
     if found.recommended is None:
         console.print("\nNone of them helps.")
         return
@@ -89,8 +81,29 @@ def print_prescription(found: Prescription) -> None:
     if not found.works:
         console.print("That is not shown to help; look at the evidence above.", soft_wrap=True)
         return
-    console.print("Type:")
-    console.print(f"\n    {found.recommended.code}", soft_wrap=True, markup=False)
+    console.print("Type:\n")
+    for line in found.recommended.code.splitlines():
+        console.print(f"    {line}", soft_wrap=True, markup=False)
+
+
+def _attempts(found: Prescription) -> Table:
+    """The changes tried, each beside the untouched run after as many steps."""
+    table = Table(box=None, padding=(0, 1))
+    for heading in ("change", "trained", "to step", "validation", "untouched", ""):
+        number = heading in ("to step", "validation", "untouched")
+        table.add_column(heading, justify="right" if number else "left")
+    for attempt in found.attempts:
+        notes = attempt.failure or ("recommended" if attempt.change is found.recommended else "")
+        cells = (
+            ("",) * 4
+            if attempt.failure
+            else (
+                *(attempt.trained, f"{attempt.until}"),
+                *(f"{attempt.metric:.4g}", f"{attempt.untouched:.4g}"),
+            )
+        )
+        table.add_row(Text(attempt.change.name), *cells, Text(notes))
+    return table
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:

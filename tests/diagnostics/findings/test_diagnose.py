@@ -55,7 +55,17 @@ def test_a_metric_that_does_not_follow_the_cost_closes_no_gate():
     assert not outcome(run, FACTS).well
     (found,) = diagnose(run, FACTS)
     assert found.kind == "cost_target_mismatch"
-    assert diagnose(run, Facts(batch_size=32, maximize=True)) == []
+
+
+def test_a_metric_that_is_maximized_counts_by_what_is_missing_to_one():
+    most = Facts(batch_size=32, maximize=True)
+    accuracy = history(LEARNED, (LEVEL, 0.2, 0.1), {"validation_metric": [0.1, 0.5, 0.9, 0.9, 0.9]})
+    assert math.isclose(outcome(accuracy, most).metric_left, 0.1 / 0.9, rel_tol=1e-12)
+    stays = history(LEARNED, (LEVEL, 0.2, 0.1), {"validation_metric": [0.1, 0.1, 0.1, 0.11, 0.12]})
+    assert [finding.kind for finding in diagnose(stays, most)] == ["cost_target_mismatch"]
+    score = history(LEARNED, (LEVEL, 0.2, 0.1), {"validation_metric": [20, 20, 20, 20, 20]})
+    assert math.isnan(outcome(score, most).metric_left)
+    assert diagnose(score, most) == []
 
 
 def test_small_minibatches_do_not_say_what_a_constant_output_loses():
@@ -77,3 +87,29 @@ def test_a_loss_that_grew_before_it_was_lost_points_at_the_rate():
     grown = [2.0 * 1.5**step for step in range(40)]
     found = diagnose(history([*grown, *[math.inf] * 60]), FACTS)
     assert [finding.kind for finding in found[:2]] == ["lr_too_high", "not_finite"]
+
+
+def test_a_metric_that_is_the_cost_says_nothing_of_its_own():
+    run = history(ALL_STUCK, (40.0, 2.0, 2.0), {})
+    for step, value in run.series("validation_cost"):
+        run.add(step, {Name("validation_metric"): value})
+    assert math.isnan(outcome(run, FACTS).metric_left)
+    assert not outcome(run, FACTS).well
+
+
+def test_a_good_metric_outweighs_a_validation_cost_of_few_sure_errors():
+    metric = {"validation_metric": [0.9, 0.5, 0.08, 0.08, 0.08]}
+    sure = history(LEARNED, (LEVEL, 1.5, 1.5, 1.5), {**metric, "input_mean": 0, "input_std": 100})
+    assert outcome(sure, FACTS).left == 0.75
+    assert diagnose(sure, FACTS) == []
+
+
+def test_what_a_quick_predictor_does_better_holds_a_run_up():
+    """A fifth of the loss is left; the predictor leaves a hundredth, or a tenth."""
+    left = [LEVEL * 0.2] * 100
+    assert outcome(history(left, (), {"probe_left": 0.01}), FACTS).held
+    assert not outcome(history(left, (), {"probe_left": 0.1}), FACTS).held
+    assert (
+        outcome(history(left, (), {"probe_left": 0.01, "cost_is_robust": 1.0}), FACTS).attainable
+        == 0.1
+    )

@@ -19,9 +19,9 @@ from tests.diagnostics.findings.histories import (
 )
 
 DEPTH = 9
-SHRINKING = {f"backpropagated_rms@{i}": 0.3 ** (DEPTH - i) for i in range(DEPTH)}
-GENTLE = {f"backpropagated_rms@{i}": 0.7 ** (DEPTH - i) for i in range(DEPTH)}
-GROWING = {f"backpropagated_rms@{i}": 1.5 ** (DEPTH - i) for i in range(DEPTH)}
+SHRINKING = {f"backpropagated_norm@{i}": 0.3 ** (DEPTH - i) for i in range(DEPTH)}
+GENTLE = {f"backpropagated_norm@{i}": 0.7 ** (DEPTH - i) for i in range(DEPTH)}
+GROWING = {f"backpropagated_norm@{i}": 1.5 ** (DEPTH - i) for i in range(DEPTH)}
 SLOW = {"step_length": 1e-4, "update_ratio@w": 1e-5, "gradient_norm": 1.0}
 """Of parameters of size 10."""
 TWO_LAYERS = {"equal_weights@0.weight": 0.0, "equal_weights@2.weight": 0.0}
@@ -93,8 +93,8 @@ PAIRS = {
         ([3.9, *ALL_STUCK[1:]], (3.9, 2.0), {}),
     ),
     "lr_too_high": (
-        ([*ALL_STUCK[:9], 6.1, *ALL_STUCK[10:]], (), {}),
-        ([*ALL_STUCK[:9], 5.9, *ALL_STUCK[10:]], (), {}),
+        ([*ALL_STUCK[:9], *[4.1] * 3, *ALL_STUCK[12:]], (), {}),
+        ([*ALL_STUCK[:9], *[4.1] * 2, *ALL_STUCK[11:]], (), {}),
     ),
     "lr_too_low": (
         (ALL_STUCK, (), {**SLOW, **GONE}),
@@ -148,7 +148,7 @@ NUMBERS = {
     "vanishing_gradients": ("0.3 times a layer", SHRINKING, ALL_STUCK),
     "dying_relus": ("90% of the units of relu", {"dead_units@relu": 0.9}, ALL_STUCK),
     "frozen_parameters": ("50% of the parameters", {"frozen_parameters": 0.5}, ALL_STUCK),
-    "lr_too_high": ("from 2 to 61;", {}, [*ALL_STUCK[:9], 61.0, *ALL_STUCK[10:]]),
+    "lr_too_high": ("from 2 to 61;", {}, [*ALL_STUCK[:9], *[61.0] * 3, *ALL_STUCK[12:]]),
     "lr_too_low": ("by 0.01 of their size", {**SLOW, **GONE}, ALL_STUCK),
     "ill_conditioned": ("ελmax = 1), others are 1e+03 times flatter", FLAT_AND_STEEP, ALL_STUCK),
 }

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ravine.diagnostics.instruments.activations import SATURATED, Activations
 from tests.diagnostics.instruments.models import MAKERS, at, case, drawn, look_of
+from tests.diagnostics.looking import look_at
 
 
 def read(model: nn.Module, x: Tensor, quantity: str) -> dict[str, float]:
@@ -154,3 +155,35 @@ def test_indices_are_left_out() -> None:
     model = nn.Sequential(nn.Identity(), nn.Embedding(5, 3)).double()
     look = look_of(model, torch.tensor([0, 4, 2]))
     assert list(at(Activations().look(look), "activation_mean")) == ["1"]
+
+
+class Called(nn.Module):
+    """Activations as functions and as modules, one after the other."""
+
+    def __init__(self, modules: bool) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Conv2d(1, 6, 3), nn.Linear(96, 8), nn.Linear(8, 2)
+        self.relu, self.tanh = (nn.ReLU(), nn.Tanh()) if modules else (torch.relu, torch.tanh)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.third(self.tanh(self.second(self.relu(self.first(x)).flatten(1))))
+
+
+def test_functions_are_seen_as_modules_are() -> None:
+    made = []
+    for modules in (True, False):
+        torch.manual_seed(0)
+        model = Called(modules).double()
+        with torch.no_grad():
+            model.first.bias[:3] = -9.0
+            model.second.weight.mul_(30.0)
+        x = torch.randn(5, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        look = look_at(model, x, x, lambda y, _: y.sum())
+        made.append({(n.quantity, n.place): v for n, v in Activations().look(look).items()})
+    places = {"relu": "relu after first", "tanh": "tanh after second"}
+    shapes = ("dead_units", "zero_activations", "saturated_activations")
+    for (quantity, place), value in made[0].items():
+        if quantity in shapes:
+            assert made[1][quantity, places[place]] == value
+    assert made[1]["dead_units", "relu after first"] == 0.5
+    assert made[1]["saturated_activations", "tanh after second"] > 0.5

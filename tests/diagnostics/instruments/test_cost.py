@@ -79,3 +79,87 @@ def test_a_cost_of_ones_own_says_nothing():
     look = look_at(model, X, CLASSES, lambda o, t: (o**4).mean())
     assert Cost().look(look) == {}
     assert Name("loss_of_a_constant") not in Cost().look(look)
+
+
+def squares(o, t):
+    return (o - t).square().mean()
+
+
+def log_of_class(o, t):
+    return -torch.log_softmax(o, 1)[range(len(t)), t].mean()
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [squares, lambda o, t: ((t - o) ** 2).mean()],
+)
+def test_squares_by_hand_are_those_of_torch(cost):
+    targets = torch.randn(12, 3, dtype=torch.float64)
+    ours, theirs = read(cost, targets), read(F.mse_loss, targets)
+    assert ours.keys() == theirs.keys()
+    for quantity, value in theirs.items():
+        assert ours[quantity] == pytest.approx(value, rel=1e-12), quantity
+
+
+@pytest.mark.parametrize("shape", [(12,), (12, 1)])
+def test_a_broadcast_by_hand_is_seen(shape):
+    targets = torch.randn(shape, dtype=torch.float64)
+    assert read(squares, targets, width=1)["broadcast_targets"] == (shape == (12,))
+    assert read(lambda o, t: (o.squeeze(1) - t).square().mean(), targets, width=1)[
+        "broadcast_targets"
+    ] == (shape == (12, 1))
+
+
+def test_one_target_for_all_outputs_is_a_broadcast():
+    assert read(squares, CLASSES.double()[:, None])["broadcast_targets"] == 1
+    assert read(squares, F.one_hot(CLASSES).double())["broadcast_targets"] == 0
+
+
+def test_absolute_errors_against_the_median():
+    targets = torch.randn(12, 3, dtype=torch.float64)
+    found = read(lambda o, t: (o - t).abs().mean(), targets)
+    best = float((targets - targets.median(0).values).abs().mean())
+    assert found["loss_of_a_constant"] == pytest.approx(best, rel=1e-12)
+    assert found["cost_is_robust"] == found["cost_is_squared_error"] == 1
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        log_of_class,
+        lambda o, t: -torch.log_softmax(o, 1).gather(1, t[:, None]).mean(),
+        lambda o, t: -(F.one_hot(t, 3) * torch.log_softmax(o, 1)).sum(1).mean(),
+    ],
+)
+def test_cross_entropy_by_hand_is_that_of_torch(cost):
+    ours, theirs = read(cost, CLASSES), read(F.cross_entropy, CLASSES)
+    assert ours.keys() == theirs.keys()
+    for quantity, value in theirs.items():
+        assert ours[quantity] == pytest.approx(value, rel=1e-12), quantity
+
+
+def test_sums_and_shares_of_the_loss_scale_the_constants():
+    mean = read(F.cross_entropy, CLASSES)["loss_of_a_constant"]
+    total = read(lambda o, t: F.cross_entropy(o, t, reduction="sum"), CLASSES)
+    assert total["loss_of_a_constant"] == pytest.approx(12 * mean, rel=1e-12)
+    quarter = read(lambda o, t: F.cross_entropy(o, t) / 4, CLASSES)
+    assert quarter["loss_of_a_constant"] == pytest.approx(mean / 4, rel=1e-12)
+
+
+def test_ignored_targets_and_weights_of_classes():
+    ignored = torch.where(CLASSES == 2, -100, CLASSES)
+    found = read(F.cross_entropy, ignored)
+    p = 6 / 9
+    entropy = -(p * math.log(p) + (1 - p) * math.log(1 - p))
+    assert found["target_classes"] == 2
+    assert found["loss_of_a_constant"] == pytest.approx(entropy, rel=1e-12)
+    weight = torch.tensor([1.0, 2.0, 2.0], dtype=torch.float64)
+    even = read(lambda o, t: F.cross_entropy(o, t, weight), CLASSES)  # 6 : 6 : 6
+    assert even["loss_of_a_constant"] == pytest.approx(math.log(3), rel=1e-12)
+
+
+def test_where_targets_lie():
+    targets = torch.tensor([-2.0, -0.5, 0.5, 2.0] * 9, dtype=torch.float64).reshape(12, 3)
+    found = read(F.mse_loss, targets)
+    assert found["targets_below_0"] == 0.5
+    assert found["targets_above_1"] == found["targets_below_-1"] == 0.25

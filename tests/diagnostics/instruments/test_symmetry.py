@@ -122,10 +122,14 @@ def test_other_precisions(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("kind", MAKERS)
 def test_places_are_the_weights_of_linear_layers_and_convolutions(kind: str) -> None:
     look = case(kind).look()
+    weights = {
+        **dict.fromkeys(("Linear", "Conv2d", "NonDynamicallyQuantizableLinear"), "weight"),
+        "LSTM": "weight_ih_l0",
+    }
     expected = [
-        f"{name}.weight"
+        f"{name}.{weights[type(module).__name__]}"
         for name, module in look.model.named_modules()
-        if type(module).__name__ in {"Linear", "Conv2d", "NonDynamicallyQuantizableLinear"}
+        if type(module).__name__ in weights
     ]
     found = at(Symmetry().look(look), "equal_weights")
     assert list(found) == expected
@@ -140,3 +144,21 @@ def test_weights_that_are_computed_are_left_alone() -> None:
     assert Symmetry().look(look) == {}
     assert before
     assert all(torch.equal(b, before[n]) for n, b in look.model.named_buffers())
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+def test_units_of_a_recurrent_layer_are_twins_in_every_gate(kind) -> None:
+    """Units 1 and 3 of 4 are made equal in all gates, then told apart in the last one."""
+    torch.manual_seed(0)
+    model = nn.Sequential(kind(3, 4, batch_first=True)).double()
+    gates = model[0].weight_hh_l0.shape[0] // 4
+    weights = (model[0].weight_ih_l0, model[0].weight_hh_l0)
+    look = look_at(model, drawn(2, 5, 3), drawn(2), lambda y, t: y.sum())
+    with torch.no_grad():
+        for gate in range(gates):
+            for weight in weights:
+                weight[4 * gate + 3] = weight[4 * gate + 1]
+    assert at(Symmetry().look(look), "equal_weights") == {"0.weight_ih_l0": 0.5}
+    with torch.no_grad():
+        weights[1][4 * gates - 1, 0] += 1
+    assert at(Symmetry().look(look), "equal_weights") == {"0.weight_ih_l0": 0.0}

@@ -13,12 +13,15 @@ from ravine.diagnostics.instrument import Instrument
 from ravine.diagnostics.instruments.activations import Activations
 from ravine.diagnostics.instruments.backpropagated import Backpropagated
 from ravine.diagnostics.instruments.clock import Clock
+from ravine.diagnostics.instruments.cost import Cost
 from ravine.diagnostics.instruments.finite import Finite
 from ravine.diagnostics.instruments.inputs import Inputs
 from ravine.diagnostics.instruments.loss import Loss
 from ravine.diagnostics.instruments.normalization import Normalization
 from ravine.diagnostics.instruments.outputs import Outputs
 from ravine.diagnostics.instruments.parameters import Parameters
+from ravine.diagnostics.instruments.recurrence import Recurrence
+from ravine.diagnostics.instruments.relation import Relation
 from ravine.diagnostics.instruments.symmetry import Symmetry
 from ravine.diagnostics.instruments.updates import Updates
 from ravine.diagnostics.look import Stride
@@ -29,12 +32,15 @@ INSTRUMENTS: dict[str, type[Instrument]] = {
     "activations": Activations,
     "backpropagated": Backpropagated,
     "clock": Clock,
+    "cost": Cost,
     "finite": Finite,
     "inputs": Inputs,
     "loss": Loss,
     "normalization": Normalization,
     "outputs": Outputs,
     "parameters": Parameters,
+    "recurrence": Recurrence,
+    "relation": Relation,
     "symmetry": Symmetry,
     "updates": Updates,
 }

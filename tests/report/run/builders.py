@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ravine.diagnostics.doctor.patient import Change
+from ravine.diagnostics.doctor.prescription import Attempt, Prescription
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.history import History
 from ravine.diagnostics.instrument import Name
 from ravine.diagnostics.landscape import Slice
-from ravine.diagnostics.patient import Change
-from ravine.diagnostics.prescription import Attempt, Prescription
 from ravine.diagnostics.recorder import Account
 from ravine.report.run import RunRecord
 from ravine.training.records import Point, Run, Trial

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from plotly.offline import get_plotlyjs
 
+from ravine.diagnostics.doctor.prescription import Attempt
 from ravine.diagnostics.finding import Finding
-from ravine.diagnostics.prescription import Attempt
 from ravine.report.axes import Axis, linear_axis
 from ravine.report.records import Caption
 from ravine.report.run import render_run, write_run

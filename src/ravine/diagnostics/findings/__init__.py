@@ -36,10 +36,13 @@ FEW = 20
 CERTAIN = frozenset({"not_finite", "wrong_output", "cost_target_mismatch"})
 """Kinds that are reported of a run that trains well, too, at half their severity."""
 
+LEFTOVER = "underfitting"
+"""What is said where nothing else explains a loss that stands high: not beside what is certain."""
+
 OF_THE_REST = frozenset(
     {
         *("ill_conditioned", "saddle", "oscillating_loss", "overfitting", "unscaled_inputs"),
-        *("frozen_parameters", "symmetric_start", "batch_norm_misuse"),
+        *("frozen_parameters", "symmetric_start", "batch_norm_misuse", "lr_too_high"),
     }
 )
 """Kinds that hold a run up half-way: their own bounds are stricter than the gate."""
@@ -57,6 +60,8 @@ def diagnose(history: History, facts: Facts) -> list[Finding]:
         found = [f for f in map(_at_half, found) if f.kind in CERTAIN | OF_THE_REST]
     if result.steps < FEW:
         found = [finding for finding in found if finding.kind in CERTAIN]
+    if any(finding.kind in CERTAIN for finding in found):
+        found = [finding for finding in found if finding.kind != LEFTOVER]
     ordered = sorted(found, key=lambda finding: -finding.severity)
     kinds = dict.fromkeys(finding.kind for finding in ordered)
     return [next(f for f in ordered if f.kind == kind) for kind in kinds]

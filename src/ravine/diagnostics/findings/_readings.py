@@ -29,6 +29,12 @@ def first(history: History, quantity: str, place: str = "") -> float:
     return values[0] if values else math.nan
 
 
+def last(history: History, quantity: str, place: str = "") -> float:
+    """The last measurement, of what is measured seldom; NaN if there is none."""
+    values = history.series(quantity, place).values
+    return values[-1] if values else math.nan
+
+
 def late(history: History, quantity: str, place: str = "") -> float:
     """Median of the last three measurements; NaN if there are fewer."""
     values = history.series(quantity, place).values

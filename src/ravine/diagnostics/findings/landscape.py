@@ -5,22 +5,26 @@ from __future__ import annotations
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.findings._outcome import Outcome, outcome
-from ravine.diagnostics.findings._readings import finite, late, median, usual
-from ravine.diagnostics.findings.rate import SLOPE, slope
+from ravine.diagnostics.findings._readings import finite, last, median, usual
+from ravine.diagnostics.findings.rate import SLOPE, slope, stands
 from ravine.diagnostics.history import History
 
 STEEP = 0.5, 4.0
 """ελmax: about as fast as the steepest direction allows."""
+PERSISTS = 6
+"""Measurements of the ratio."""
+FAR = 0.3
+"""What a quick predictor leaves over what the run leaves."""
 CONDITION = 300.0
 """λmax over |λmin|."""
 NEGATIVE = 0.1
 """-λmin over λmax."""
 SMALL = 0.01
 """The gradient over the largest one of the run."""
-FALLS = 0.98
-"""The last losses over those of the middle; above it, they do not fall."""
 LEAP = 5.0
 """A step over the median of those before it."""
+JUMP, DOWN = 30.0, 0.8
+"""A loss over the largest of the ten before it, and their median over the first losses."""
 LOST = 1.05
 """The loss at the end over its best level, which it does not find again."""
 
@@ -39,19 +43,26 @@ def find(history: History, facts: Facts) -> list[Finding]:
     return [finding for finding in found if finding is not None]
 
 
-def stands(history: History) -> bool:
-    """Whether the loss no longer falls: its last quarter against the quarter before."""
-    losses = history.series("loss").values
-    n = len(losses) // 4
-    return n > 4 and median(losses[-n:]) > FALLS * median(losses[-2 * n : -n])
-
-
 def _rate(history: History) -> float:
     """ε = εgᵀg / gᵀg."""
     return usual(history, "gradient_term") / usual(history, "gradient_norm_squared")
 
 
 def _ill_conditioned(history: History, result: Outcome) -> Finding | None:
+    spectrum = _seen_in_spectrum(history)
+    evidence = spectrum or _seen_along_gradient(history, result)
+    if evidence is None:
+        return None
+    return Finding(
+        "ill_conditioned",
+        result.severity(0.9 if spectrum else 0.86),
+        f"{evidence}; {result.left:.0%} of the loss is left.",
+        "Standardize or decorrelate inputs, or use momentum or Adam.",
+        0,
+    )
+
+
+def _seen_in_spectrum(history: History) -> str | None:
     steep, flat = usual(history, "largest_eigenvalue"), usual(history, "smallest_eigenvalue")
     if not (steep > 0 and usual(history, "gradient_norm_squared") > 0):
         return None
@@ -61,13 +72,24 @@ def _ill_conditioned(history: History, result: Outcome) -> Finding | None:
         return None
     if not usual(history, "overshoot_ratio") > STEEP[0]:
         return None
-    return Finding(
-        "ill_conditioned",
-        result.severity(0.9),
-        f"The rate is all that the steepest direction allows (ελmax = {rate * steep:.2g}), others "
-        f"are {condition:.2g} times flatter; {result.left:.0%} of the loss is left.",
-        "Standardize or decorrelate inputs, or use momentum or Adam.",
-        0,
+    return (
+        f"The rate is all that the steepest direction allows (ελmax = {rate * steep:.2g}), others are "
+        f"{condition:.2g} times flatter"
+    )
+
+
+def _seen_along_gradient(history: History, result: Outcome) -> str | None:
+    """Steps as long as the curvature along them allows would end a round bowl's descent at once: what
+    is left, and could be had, lies along flat directions."""
+    ratios = finite(history.series("overshoot_ratio").values)
+    if len(ratios) < PERSISTS or not STEEP[0] < median(ratios) < STEEP[1] / 2:
+        return None
+    if not (result.attainable < FAR * result.left and result.left < 0.9):
+        return None
+    return (
+        f"Steps are as long as the curvature along them allows (εgᵀHg/gᵀg = {median(ratios):.2g}; 2 "
+        f"overshoots), though a quick predictor leaves {result.attainable:.0%}: the rest lies along "
+        "directions that are much flatter"
     )
 
 
@@ -85,7 +107,7 @@ def _plateau(history: History, result: Outcome) -> Finding | None:
 
 
 def _saddle(history: History, result: Outcome) -> Finding | None:
-    steep, down = late(history, "largest_eigenvalue"), late(history, "smallest_eigenvalue")
+    steep, down = last(history, "largest_eigenvalue"), last(history, "smallest_eigenvalue")
     norms = finite(history.series("gradient_norm").values)
     if not norms or not (steep > 0 and down < -NEGATIVE * steep) or not stands(history):
         return None
@@ -104,22 +126,42 @@ def _saddle(history: History, result: Outcome) -> Finding | None:
 
 def _cliff(history: History, result: Outcome) -> Finding | None:
     losses, steps = history.series("loss").values, history.series("step_to_median")
-    ratios = finite(history.series("overshoot_ratio").values)
-    leap = max(finite(steps.values), default=0.0)
-    jump = max(ratios, default=0.0)
-    rare = len(ratios) >= 5 and jump > 4 and 0 < median(ratios) < 2
     n = max(5, len(losses) // 10)
     levels = [median(losses[i : i + n]) for i in range(0, len(losses) - n + 1, n)]
     lowest = min([*finite(levels), *finite([result.best])], default=float("nan"))
-    if result.left < 0.9 or not result.end > LOST * lowest or not (leap > LEAP or rare):
+    if not max(result.left, result.train_left) > 0.9 or not result.end > LOST * lowest:
         return None
-    what = f"was {leap:.3g} times as long as the median one" if leap > LEAP else (
-        f"overshot {jump:.2g} times where the median is {median(ratios):.2g}"
-    )  # fmt: skip
+    ratios = finite(history.series("overshoot_ratio").values)
+    leap, over = max(finite(steps.values), default=0.0), max(ratios, default=0.0)
+    jumped, directness = _jump(history, result), 0.89
+    if jumped is not None:
+        directness = 0.94
+        at, jump = jumped
+        what = f"The loss jumped to {jump:.3g} times its level at step {at}"
+    elif leap > LEAP:
+        at = steps.steps[steps.values.index(leap)]
+        what = f"A step was {leap:.3g} times as long as the median one"
+    elif len(ratios) >= 5 and over > 4 and 0 < median(ratios) < 2:
+        at, directness = 0, 0.8
+        what = f"A step overshot {over:.2g} times where the median is {median(ratios):.2g}"
+    else:
+        return None
     return Finding(
         "cliff",
-        result.severity(0.89),
-        f"A step {what}; the loss had come to {lowest:.3g} and ends at {result.end:.3g}.",
+        result.severity(directness),
+        f"{what}; the loss had come to {lowest:.3g} and ends at {result.end:.3g}.",
         "Clip the gradient's norm.",
-        steps.steps[steps.values.index(leap)] if leap > LEAP else 0,
+        at,
     )
+
+
+def _jump(history: History, result: Outcome) -> tuple[int, float] | None:
+    """Step and height of the first loss that is far above all of the ten before it, in a run that was
+    on its way down: a rate that is too high takes some steps to get there."""
+    curve = history.series("loss")
+    for place in range(10, len(curve)):
+        before = finite(curve.values[place - 10 : place])
+        most = max(before, default=0.0)
+        if median(before) < DOWN * result.start and curve.values[place] > JUMP * most > 0:
+            return curve.steps[place], curve.values[place] / most
+    return None

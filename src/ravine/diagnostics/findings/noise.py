@@ -21,9 +21,9 @@ SWINGS = 4
 SLOW = 6
 """Steps between two crossings from which on it is no noise, whose crossings are two steps apart."""
 WIDE = 0.5
-"""From the 10th to the 90th percentile of the loss, over its median."""
+"""From the 10th to the 90th percentile of the loss, less its trend, over its median."""
 LEFT = 0.2
-"""Share of the loss that is left where a swinging loss matters."""
+"""Share of a constant's loss that is left where a swinging loss matters, at the height of its swings."""
 
 
 def find(history: History, facts: Facts) -> list[Finding]:
@@ -60,19 +60,25 @@ def _noisy(history: History, facts: Facts, result: Outcome) -> Finding | None:
 def _swinging(history: History, result: Outcome) -> Finding | None:
     losses = history.series("loss").values
     half = [loss for loss in losses[len(losses) // 2 :] if math.isfinite(loss)]
-    if len(half) < 40 or not result.left > LEFT or not result.train_left > LEFT / 2:
+    if len(half) < 40:
         return None
     level = median(half)
-    away = [loss > level for loss in half]
-    crossings = sum(one != other for one, other in pairwise(away))
-    deciles = statistics.quantiles(half, n=10)
+    slope, start = statistics.linear_regression(range(len(half)), half)
+    around = [loss - start - slope * step for step, loss in enumerate(half)]
+    middle = median(around)
+    crossings = sum((one > middle) != (other > middle) for one, other in pairwise(around))
+    deciles = statistics.quantiles(around, n=10)
     if not SWINGS <= crossings <= len(half) / SLOW or deciles[-1] - deciles[0] < WIDE * abs(level):
+        return None
+    reference = result.constant if result.constant > 0 else result.start
+    high = max(result.left * reference, level + deciles[-1]) > LEFT * reference
+    if result.fine or not high:
         return None
     return Finding(
         "oscillating_loss",
         result.severity(0.93),
-        f"The loss swings between {deciles[0]:.3g} and {deciles[-1]:.3g}, {len(half) / crossings:.0f} "
-        f"steps from one crossing of {level:.3g} to the next.",
+        f"The loss swings by {deciles[0]:.3g} to {deciles[-1]:+.3g} about its trend, "
+        f"{len(half) / crossings:.0f} steps from one crossing to the next; its level is {level:.3g}.",
         "Lower the momentum, or the learning rate.",
         0,
     )

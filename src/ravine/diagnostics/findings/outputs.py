@@ -5,10 +5,20 @@ from __future__ import annotations
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.findings._outcome import Outcome, outcome
-from ravine.diagnostics.findings._readings import always, first, late, usual
+from ravine.diagnostics.findings._readings import always, finite, first, late, median, usual
 from ravine.diagnostics.history import History
 
 SQUASHED = {"ends_in_sigmoid": "sigmoid", "ends_in_tanh": "tanh", "ends_in_relu": "ReLU"}
+
+BEYOND = {
+    "ends_in_sigmoid": ("targets_below_0", "targets_above_1"),
+    "ends_in_tanh": ("targets_below_-1", "targets_above_1"),
+    "ends_in_relu": ("targets_below_0",),
+}
+"""Where targets lie that it cannot return."""
+
+MISSED = 0.05
+"""Share of such targets that is no accident."""
 
 CUT_OFF = 0.2
 """A ReLU at the output cuts off where this share of the outputs is 0."""
@@ -26,6 +36,7 @@ def find(history: History, facts: Facts) -> list[Finding]:
     result = outcome(history, facts)
     found = [
         _normalized_twice(history, result),
+        _no_likelihood(history),
         _one_class(history, result),
         _squashed(history, result),
         _broadcast(history, result),
@@ -74,22 +85,50 @@ def _one_class(history: History, result: Outcome) -> Finding | None:
 def _squashed(history: History, result: Outcome) -> Finding | None:
     """A bounded output at a cost that is no likelihood of shares."""
     ending = next((end for end in SQUASHED if always(history, end)), None)
-    if ending is None or result.well or always(history, "cost_is_likelihood_of_shares"):
+    if ending is None or not result.held or always(history, "cost_is_likelihood_of_shares"):
         return None
     if always(history, "cost_is_likelihood_of_classes"):
         return None
+    if always(history, "cost_is_likelihood_of_logits"):
+        return _wrong(ending, result, "the cost takes a sigmoid itself, of any number")
+    missed = sum(usual(history, quantity) for quantity in BEYOND[ending])
     zero = late(history, "zero_outputs")
-    if ending == "ends_in_relu" and not zero > CUT_OFF:
+    if missed > MISSED:
+        held = f"{missed:.0%} of the targets lie outside of what it can return"
+    elif result.well or missed == 0 or (ending == "ends_in_relu" and not zero > CUT_OFF):
         return None
-    held = f"{zero:.0%} of the outputs are exactly 0" if ending == "ends_in_relu" else (
-        "it cannot leave its bounds"
-    )  # fmt: skip
+    elif ending == "ends_in_relu":
+        held = f"{zero:.0%} of the outputs are exactly 0"
+    else:
+        held = "it cannot leave its bounds"
+    return _wrong(ending, result, held)
+
+
+def _wrong(ending: str, result: Outcome, held: str) -> Finding:
     return Finding(
         "wrong_output",
         result.severity(0.96),
         f"The model ends in a {SQUASHED[ending]}: {held}, and {result.left:.0%} of the loss of a "
         "constant output is left.",
         f"Remove the {SQUASHED[ending]} at the end if targets lie outside its range.",
+        0,
+    )
+
+
+def _no_likelihood(history: History) -> Finding | None:
+    """-log p is never below 0."""
+    losses = finite(history.series("loss").values)
+    below = [loss for loss in losses if loss < 0]
+    if not always(history, "cost_is_likelihood_of_classes") or len(below) < len(losses) / 2:
+        return None
+    if not below or always(history, "log_softmax_before_cost"):
+        return None
+    return Finding(
+        "wrong_output",
+        0.98,
+        f"The loss is a negative log-likelihood, and below 0 ({median(losses):.3g}): what it is given "
+        "are no log-probabilities.",
+        "Use cross_entropy, or a log_softmax before nll_loss.",
         0,
     )
 
@@ -122,7 +161,8 @@ def _broadcast(history: History, result: Outcome) -> Finding | None:
 
 def _metric_stays(history: History, result: Outcome) -> Finding | None:
     """The cost is learned, and the metric hears nothing of it."""
-    if not (result.left < 0.7 and result.metric_left > 0.9):
+    fell = result.left < 0.7 and not result.validation > 0.7 * result.before
+    if not (fell and result.metric_left > 0.9):
         return None
     return Finding(
         "cost_target_mismatch",

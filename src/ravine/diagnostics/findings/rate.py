@@ -8,22 +8,37 @@ from ravine.diagnostics.findings._outcome import Outcome, outcome
 from ravine.diagnostics.findings._readings import finite, first, median
 from ravine.diagnostics.history import History
 
-BLOWN = 3.0
-"""The largest loss over the larger one of the first and a constant output's."""
+BLOWN, BLOWN_FAR = 2.0, 10.0
+"""The largest loss, as a median of 5, over the larger one of the first and a constant output's; of a run
+that came to something afterwards, the second. Healthy: 1.65, single losses 3.3; too high: 2.2."""
 OVERSHOOTS = 2.0
 """εgᵀHg/gᵀg from which on a step of gradient descent ends higher than it began."""
 LEAPS = 1.5
 """|Δθ|/|θ| of a step, the median parameter's; healthy networks: at most 0.6."""
 WAY = 0.05
 """The way gone over the size of the parameters; healthy runs: at least 0.46."""
+FAR_WAY, STRAIGHT, APART = 0.3, 0.6, 10
+"""Where the way gone is shorter than the first, and gradients more than the third in steps apart have a
+cosine above the second, the run is still on its first slope: it could have gone ten times as fast."""
+FALLS = 0.98
+"""The last losses over those of the middle; above it, they do not fall."""
+HARDLY = 0.5
+"""Share of the loss that is left, at least, where a rate is too low."""
 SLOPE = 0.02
 """|g||θ|/J below which the cost itself is flat, whatever the rate."""
+
+
+def stands(history: History) -> bool:
+    """Whether the loss no longer falls: its last quarter against the quarter before."""
+    losses = history.series("loss").values
+    n = len(losses) // 4
+    return n > 4 and median(losses[-n:]) > FALLS * median(losses[-2 * n : -n])
 
 
 def find(history: History, facts: Facts) -> list[Finding]:
     """lr_too_high, lr_too_low."""
     result = outcome(history, facts)
-    if result.well:
+    if not result.held:
         return []
     found = [_high(history, result), _low(history, result)]
     return [finding for finding in found if finding is not None]
@@ -51,8 +66,10 @@ def _high(history: History, result: Outcome) -> Finding | None:
     leap, ratios = median(leaps), history.series("overshoot_ratio").values
     over = sum(ratio > OVERSHOOTS for ratio in ratios)
     remedy = "Lower the learning rate (by 10 first), or warm it up."
-    if losses and max(losses) > BLOWN * base:
-        step = next(s for s, loss in history.series("loss") if loss > BLOWN * base)
+    levels = [median(losses[i : i + 5]) for i in range(max(1, len(losses) - 4))]
+    bound = (BLOWN_FAR if result.well else BLOWN) * base
+    if losses and max(levels) > bound:
+        step = next(s for s, loss in history.series("loss") if loss > bound)
         evidence = (
             f"The loss rose from {losses[0]:.3g} to {max(losses):.3g}; it ends at {result.end:.3g}."
         )
@@ -69,14 +86,28 @@ def _high(history: History, result: Outcome) -> Finding | None:
 def _low(history: History, result: Outcome) -> Finding | None:
     size = size_at_start(history)
     gone = median(history.series("distance_from_start").values[-1:])
-    if not 0 < gone < WAY * size or not slope(history, result) > SLOPE or result.left < 0.7:
+    if result.well or result.left < HARDLY or not gone > 0 or not slope(history, result) > SLOPE:
+        return None
+    straight = _straight(history)
+    if gone < WAY * size:
+        directness, how = 0.9, ""
+    elif gone < FAR_WAY * size and straight > STRAIGHT and not stands(history):
+        directness, how = 0.8, f", always the same way (gradients' cosine {straight:.2f})"
+    else:
         return None
     return Finding(
         "lr_too_low",
-        result.severity(0.9),
-        f"After {result.steps} steps the parameters have moved by {gone / size:.2g} of their size, "
+        result.severity(directness),
+        f"After {result.steps} steps the parameters have moved by {gone / size:.2g} of their size{how}, "
         f"and {result.left:.0%} of the loss is left, though the slope is there "
         f"(|g||θ|/J = {slope(history, result):.2g}).",
         "Raise the learning rate (by 10 first).",
         0,
     )
+
+
+def _straight(history: History) -> float:
+    """Cosine of gradients that were measured many steps apart, lately."""
+    cosines = history.series("gradient_cosine").values
+    lags = history.series("gradient_cosine_lag").values
+    return median([c for c, lag in zip(cosines, lags, strict=True) if lag >= APART][-2:])

@@ -43,22 +43,23 @@ def _dead(history: History, result: Outcome) -> Finding | None:
 
 def _saturated(history: History, result: Outcome) -> Finding | None:
     """From the start and for good: units that saturate because they have learned are no fault."""
-    quantity = "saturated_activations"
     places = [
-        place
+        (quantity, place)
+        for quantity in ("saturated_activations", "saturated_gates")
         for place in history.places(quantity)
         if first(history, quantity, place) > SATURATED
         and late(history, quantity, place) > SATURATED
     ]
     if not places:
         return None
-    begun, now = first(history, quantity, places[0]), late(history, quantity, places[0])
+    begun, now = first(history, *places[0]), late(history, *places[0])
+    what = "gates" if places[0][0] == "saturated_gates" else "outputs"
     return Finding(
         "saturated_units",
         result.severity(0.92),
-        f"{begun:.0%} of the outputs of {places[0]} are saturated at the first step, {now:.0%} "
+        f"{begun:.0%} of the {what} of {places[0][1]} are saturated at the first step, {now:.0%} "
         f"lately; {len(places)} layers are so.",
         "Start with smaller weights (glorot_uniform), or normalize before the activation.",
         0,
-        places[0],
+        places[0][1],
     )

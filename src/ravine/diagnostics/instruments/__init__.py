@@ -16,6 +16,8 @@ from ravine.diagnostics.instruments.noise import Noise
 from ravine.diagnostics.instruments.normalization import Normalization
 from ravine.diagnostics.instruments.outputs import Outputs
 from ravine.diagnostics.instruments.parameters import Parameters
+from ravine.diagnostics.instruments.recurrence import Recurrence
+from ravine.diagnostics.instruments.relation import Relation
 from ravine.diagnostics.instruments.spectrum import Spectrum
 from ravine.diagnostics.instruments.symmetry import Symmetry
 from ravine.diagnostics.instruments.updates import Updates
@@ -24,7 +26,7 @@ from ravine.diagnostics.instruments.updates import Updates
 def standard() -> list[Instrument]:
     """The instruments that a watch has by default: all of them."""
     return [
-        *(Loss(), Clock(), Finite(), Inputs(), Outputs(), Cost(), Parameters(), Symmetry()),
-        *(Activations(), Backpropagated(), Normalization(), Updates(), Gradient(), Curvature()),
-        *(Noise(), Spectrum()),
+        *(Loss(), Clock(), Finite(), Inputs(), Outputs(), Cost(), Relation(), Parameters()),
+        *(Symmetry(), Activations(), Recurrence(), Backpropagated(), Normalization(), Updates()),
+        *(Gradient(), Curvature(), Noise(), Spectrum()),
     ]

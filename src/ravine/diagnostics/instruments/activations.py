@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ravine.diagnostics.instrument import Instrument, Name, Readings
+from ravine.diagnostics.instruments._functions import with_functions
 from ravine.diagnostics.instruments._numbers import (
     below,
     floats,
@@ -54,9 +55,10 @@ class Activations(Instrument):
         softsign   (1-|y|)²         hardtanh, hardsigmoid    1 inside the bounds, 0 at them
         softmax    (1 - Σy²) / (1 - 1/n)         the trace of its Jacobian; Σ over the n classes
 
-    Activations that are called as functions and not as modules are not seen, nor are gates inside
-    recurrent layers. Where a layer works in place, the layer before it shows its values. A unit seen
-    at one value alone (one example, no positions) is not called dead.
+    Of activations that are called as functions ReLU, tanh and sigmoid are seen, named after the layer
+    before them; gates inside recurrent layers have an instrument of their own. Where a layer works in
+    place, the layer before it shows its values. A unit seen at one value alone (one example, no
+    positions) is not called dead.
     """
 
     name = "activations"
@@ -68,9 +70,10 @@ class Activations(Instrument):
     def look(self, look: Look) -> Readings:
         """Two numbers a layer, and one or two an activation."""
         found: dict[Name, Tensor] = {}
-        for layer, axis in zip(look.layers, unit_axes(look.layers), strict=True):
+        layers = with_functions(look)
+        for layer, axis in zip(layers, unit_axes(layers), strict=True):
             if measurable(layer.output):
-                found |= _scale(layer) | _shape(layer, axis)
+                found |= (_scale(layer) if layer in look.layers else {}) | _shape(layer, axis)
         return dict(zip(found, floats(found.values()), strict=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import final
 
 import torch
@@ -14,6 +15,7 @@ from ravine.diagnostics.look import Look
 QUANTITIES = {
     "backpropagated_std": "standard deviation of dJ/dy over the elements of a layer's output y",
     "backpropagated_rms": "√ mean (dJ/dy)² over the elements of a layer's output y",
+    "backpropagated_norm": "√ Σ (dJ/dy)² over the elements of a layer's output y",
 }
 
 
@@ -23,16 +25,18 @@ class Backpropagated(Instrument):
 
     Outputs that the loss does not depend on, or that carry no gradient, are left out. The root mean
     square is of use where the deviation is not: a loss that is linear in the outputs has the same
-    derivative in all of them.
+    derivative in all of them. The norm compares layers of different sizes: what keeps lengths, such as
+    a reshaping, keeps it.
     """
 
     name = "backpropagated"
     quantities = QUANTITIES
     cost = "one backward pass, and memory for the derivatives of all outputs at once"
     passes = 1.5
+    differentiates = True
 
     def look(self, look: Look) -> Readings:
-        """Two numbers a layer."""
+        """Three numbers a layer."""
         layers = [la for la in look.layers if measurable(la.output) and la.output.requires_grad]
         if not layers:
             return {}
@@ -44,5 +48,7 @@ class Backpropagated(Instrument):
             if grad is not None:
                 mean, std = mean_and_std(grad)
                 found[Name("backpropagated_std", layer.name)] = std
-                found[Name("backpropagated_rms", layer.name)] = torch.hypot(mean, std)
+                rms = torch.hypot(mean, std)
+                found[Name("backpropagated_rms", layer.name)] = rms
+                found[Name("backpropagated_norm", layer.name)] = rms * math.sqrt(grad.numel())
         return dict(zip(found, floats(found.values()), strict=True))

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from typing import final
 
 import torch
-from torch import Tensor
 
+from ravine.diagnostics.graph import kind, towards_output
 from ravine.diagnostics.instrument import Instrument, Name, Readings
+from ravine.diagnostics.instruments._targets import (
+    CLASSES,
+    LOGITS,
+    SHARES,
+    SQUARES,
+    Bill,
+    bill,
+    priced,
+)
 from ravine.diagnostics.look import Look
-
-DEPTH = 16
-"""Operations of the loss's graph that are looked at, from the loss towards the output."""
-
-KINDS = {
-    "NllLossBackward0": "cost_is_likelihood_of_classes",
-    "NllLoss2DBackward0": "cost_is_likelihood_of_classes",
-    "MseLossBackward0": "cost_is_squared_error",
-    "SmoothL1LossBackward0": "cost_is_squared_error",
-    "HuberLossBackward0": "cost_is_squared_error",
-    "BinaryCrossEntropyBackward0": "cost_is_likelihood_of_shares",
-    "BinaryCrossEntropyWithLogitsBackward0": "cost_is_likelihood_of_logits",
-}
-"""torch's name of an operation -> quantity."""
 
 QUANTITIES = {
     "cost_is_likelihood_of_classes": "1 if the cost is -log p of a class (cross-entropy, NLL)",
@@ -34,68 +28,52 @@ QUANTITIES = {
     "log_softmax_before_cost": "1 if a log-softmax is between output and cost, or ends the model",
     "broadcast_targets": "1 if output and targets were broadcast against each other",
     "target_classes": "different targets in the minibatch, where they are whole numbers",
+    "cost_is_robust": "1 if it grows with the error itself, at least with large ones (L1, Huber)",
+    "targets_below_0": "share of the targets that are below 0",
+    "targets_above_1": "share of the targets that are above 1",
+    "targets_below_-1": "share of the targets that are below -1",
     "loss_of_a_constant": "loss of the best output that is the same for all examples; as the cost",
 }
 
 
+@final
 class Cost(Instrument):
-    """The cost's kind, what comes right before it, and the targets that it keeps for its gradient."""
+    """The cost's kind, what comes right before it, and the targets that it keeps for its gradient.
+
+    Known are torch's own costs and, written by hand, squares and absolute values of a difference and
+    log-probabilities picked by class. Others give no readings.
+    """
 
     name = "cost"
     quantities = QUANTITIES
     cost = "nothing but a look at the targets"
     passes = 0.01
 
+    @torch.no_grad()
     def look(self, look: Look) -> Readings:
         """Walk from the loss to the model's output."""
-        nodes = list(_towards_output(look))
-        kinds = [KINDS[name] for name, _ in nodes if name in KINDS]
-        found = {Name(kind): float(kind in kinds) for kind in dict.fromkeys(KINDS.values())}
-        if not kinds:
+        names = [kind(node) for node in towards_output(look)]
+        paid = bill(look)
+        of = priced(names) if paid is None else paid.kind
+        if of is None:
             return {}
-        names = [name for name, _ in nodes]
-        found[Name("log_softmax_before_cost")] = float("LogSoftmaxBackward0" in names)
-        node = next(node for name, node in nodes if name in KINDS)
-        targets, given = getattr(node, "_saved_target", None), getattr(node, "_saved_self", None)
-        if isinstance(targets, Tensor) and isinstance(given, Tensor):
-            found[Name("broadcast_targets")] = float("ExpandBackward0" in names)
-            found |= _of_targets(targets.detach(), given.detach(), kinds[0])
-        return found
+        found = {Name(k): float(k == of) for k in (CLASSES, SQUARES, SHARES, LOGITS)}
+        found[Name("log_softmax_before_cost")] = float("LogSoftmax" in names)
+        return found if paid is None else found | _of_targets(paid)
 
 
-def _towards_output(look: Look) -> Iterator[tuple[str, Any]]:
-    """The operations from the loss to the one that made the output, that one included."""
-    last = None if look.output is None else look.output.grad_fn
-    node: Any = look.loss.grad_fn
-    for _ in range(DEPTH):
-        if node is None:
-            return
-        yield type(node).__name__, node
-        if node is last or not node.next_functions:
-            return
-        node = next((n for n, _ in node.next_functions if n is not None), None)
-
-
-def _of_targets(targets: Tensor, given: Tensor, kind: str) -> Readings:
-    """What the targets say: how many classes, and the loss of the best constant output."""
-    found: Readings = {}
-    values = targets.double()
-    whole = not targets.is_floating_point() or bool((values == values.round()).all())
-    if whole:
-        found[Name("target_classes")] = float(torch.unique(targets).numel())
-    if kind == "cost_is_likelihood_of_classes":
-        _, counts = torch.unique(targets, return_counts=True)
-        share = counts.double() / targets.numel()
-        found[Name("loss_of_a_constant")] = float(-(share * share.log()).sum())
-    elif kind == "cost_is_squared_error":
-        rows = values.reshape(len(targets), -1) if targets.ndim else values.reshape(1, 1)
-        found[Name("loss_of_a_constant")] = float(rows.var(dim=0, unbiased=False).mean())
-    else:
-        rows = values.reshape(len(targets), -1)
-        p = rows.mean(dim=0).clamp(0, 1)
-        found[Name("loss_of_a_constant")] = float(_entropy(p).mean())
-    return {name: value for name, value in found.items() if math.isfinite(value)}
-
-
-def _entropy(p: Tensor) -> Tensor:
-    return -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p))
+def _of_targets(paid: Bill) -> Readings:
+    """How many classes, and the loss of the best constant output."""
+    found = {Name("broadcast_targets"): float(paid.broadcast)}
+    targets = paid.targets
+    if not targets.is_floating_point() or bool((targets == targets.round()).all()):
+        known = targets[targets >= 0] if paid.kind == CLASSES else targets
+        found[Name("target_classes")] = float(torch.unique(known).numel())
+    if paid.kind != CLASSES:
+        found[Name("cost_is_robust")] = float(paid.robust)
+        found[Name("targets_below_0")] = float((targets < 0).float().mean())
+        found[Name("targets_above_1")] = float((targets > 1).float().mean())
+        found[Name("targets_below_-1")] = float((targets < -1).float().mean())
+    if math.isfinite(paid.constant):
+        found[Name("loss_of_a_constant")] = paid.constant * paid.summed
+    return found

@@ -44,6 +44,7 @@ class Curvature(Instrument):
         }
         self.cost = "a Hessian-vector product (two where learning rates differ) and the gradient"
         self.passes = 4.0
+        self.differentiates = True
 
     def look(self, look: Look) -> Readings:
         """gᵀHg and the test's terms."""

@@ -39,6 +39,7 @@ class Gradient(Instrument):
         }
         self.cost = "one backward pass; memory of one gradient"
         self.passes = 1.0
+        self.differentiates = True
         self._before: tuple[int, Tensor] | None = None
 
     def look(self, look: Look) -> Readings:

@@ -78,6 +78,7 @@ class Noise(Instrument):
         self.parts = parts
         self.cost = f"{parts} backward passes and the gradient; memory of two gradients"
         self.passes = 1.0 + parts
+        self.differentiates = True
 
     def look(self, look: Look) -> Readings:
         """The variance and what follows from it."""

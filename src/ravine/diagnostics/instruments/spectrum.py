@@ -67,6 +67,7 @@ class Spectrum(Instrument):
         self.steps = steps
         self.cost = f"{steps} Hessian-vector products and the gradient"
         self.passes = 1.0 + 3.0 * steps
+        self.differentiates = True
 
     def look(self, look: Look) -> Readings:
         """Both ends of the spectrum with their residuals, and the share of negative curvature."""

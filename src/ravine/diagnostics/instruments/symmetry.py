@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import final
 
 import torch
@@ -31,9 +32,10 @@ class Symmetry(Instrument):
     Units with the same incoming weights and bias have the same output; if they lead on with the same
     weights, they get the same gradient and stay twins.
 
-    Weights are [out, in, ...]. Units of a grouped convolution are compared within their group, where
-    they see the same channels. Transposed convolutions are not looked at, nor weights that are
-    frozen or computed from other parameters.
+    Weights are [out, in, ...]; of a recurrent layer's unit, those of all its gates, from inputs and
+    from states, in the first layer of a stack. Units of a grouped convolution are compared within
+    their group, where they see the same channels. Transposed convolutions are not looked at, nor
+    weights that are frozen or computed from other parameters.
     """
 
     name = "symmetry"
@@ -47,6 +49,9 @@ class Symmetry(Instrument):
         found: dict[Name, Tensor] = {}
         for name, module in look.model.named_modules():
             prefix = f"{name}." if name else ""
+            if isinstance(module, nn.RNNBase):
+                found |= _recurrent(module, prefix, look.params)
+                continue
             place = f"{prefix}weight"
             weight = look.params.get(place)
             if weight is None or weight.numel() == 0 or not _is_looked_at(module):
@@ -59,6 +64,19 @@ class Symmetry(Instrument):
                 equal = _by_bias(order, equal, bias.detach().reshape(order.shape))
             found[Name("equal_units", place)] = _share(equal)
         return dict(zip(found, floats(found.values()), strict=True))
+
+
+def _recurrent(module: nn.RNNBase, prefix: str, params: Mapping[str, Tensor]) -> dict[Name, Tensor]:
+    """The first layer's units, [hidden, gates * (in + hidden)]: twins are twins in every gate."""
+    names = [f"{prefix}weight_ih_l0", f"{prefix}weight_hh_l0"]
+    weights = [params[name].detach() for name in names if name in params]
+    if len(weights) < 2:
+        return {}
+    units = module.hidden_size
+    rows = torch.cat(
+        [w.reshape(-1, units, w.shape[1]).transpose(0, 1).flatten(1) for w in weights], 1
+    )
+    return {Name("equal_weights", names[0]): _share(_by_weights(rows[None])[1])}
 
 
 def _is_looked_at(module: nn.Module) -> bool:

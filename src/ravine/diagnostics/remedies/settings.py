@@ -2,115 +2,213 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ravine import rules, schedules
-from ravine.diagnostics.patient import Change, Patient
+from torch import nn
+
+from ravine import initializers, rules, schedules
+from ravine.diagnostics.doctor.patient import Change, Patient, Remedy, built
 from ravine.initializers import start
 from ravine.recipes import load
 from ravine.transforms import chain, clip_norm, l2
 
 
-def rate(factor: float) -> Change:
+def rate(factor: float) -> Remedy:
     """Another learning rate."""
     times = f"x {factor:g}" if factor >= 1 else f"/ {1 / factor:.3g}"
-    return Change(
-        f"learning rate {times}",
-        f"lr = lr {times.replace('x', '*')}",
-        1,
-        lambda patient: replace(patient, lr=patient.lr * factor),
-    )
+
+    def changes(patient: Patient) -> Sequence[Change]:
+        def apply(patient: Patient) -> Patient:
+            return replace(patient, lr=_tidy(patient.lr * factor))
+
+        code = f"lr={apply(patient).lr:g}"
+        return [Change(f"learning rate {times}", code, 1, apply, forks=True)]
+
+    return changes
 
 
-def momentum(value: float) -> Change:
+def momentum(value: float) -> Remedy:
     """Another momentum, where the rule has one."""
 
-    def apply(patient: Patient) -> Patient:
-        rule = patient.procedure.rule
-        if "momentum" not in rule.defaults:
-            return patient
-        defaults = {**rule.defaults, "momentum": value}
-        return _with(patient, rule=replace(rule, defaults=defaults))
+    def changes(patient: Patient) -> Sequence[Change]:
+        if patient.procedure.rule.defaults.get("momentum", value) == value:
+            return []
 
-    return Change(f"momentum {value:g}", f"momentum={value:g}", 1, apply)
+        def apply(patient: Patient) -> Patient:
+            rule = patient.procedure.rule
+            defaults = {**rule.defaults, "momentum": value}
+            return _with(patient, rule=replace(rule, defaults=defaults))
+
+        return [Change(f"momentum {value:g}", f"momentum={value:g}", 1, apply, forks=True)]
+
+    return changes
 
 
-def batch(factor: int) -> Change:
+def batch(factor: int) -> Remedy:
     """Larger minibatches, at the same number of gradient steps."""
 
-    def apply(patient: Patient) -> Patient:
+    def changes(patient: Patient) -> Sequence[Change]:
         problem = load(patient.recipe)
-        recipe = replace(
-            patient.recipe, batch_size=problem.batch_size * factor, steps=problem.steps, epochs=None
-        )
-        return replace(patient, recipe=recipe)
+        count = problem.train.count
+        size = problem.batch_size * factor
+        size = size if count is None else min(size, count)
+        if size == problem.batch_size:
+            return []
 
-    return Change(
-        f"batch size x {factor}", f"DataLoader(..., batch_size=batch_size * {factor})", 1, apply
-    )
+        def apply(patient: Patient) -> Patient:
+            steps = load(patient.recipe).steps
+            recipe = replace(patient.recipe, batch_size=size, steps=steps, epochs=None)
+            return replace(patient, recipe=recipe)
 
+        return [Change(f"batch size {size}", f"batch_size={size}", 1, apply, forks=True)]
 
-def clipping(largest: float = 1.0) -> Change:
-    """Gradients no longer than so."""
-    return Change(
-        f"clip gradients to norm {largest:g}",
-        f"torch.nn.utils.clip_grad_norm_(model.parameters(), {largest:g})",
-        2,
-        lambda patient: _with(patient, rule=chain(clip_norm(largest), patient.procedure.rule)),
-    )
+    return changes
 
 
-def decay(weight: float) -> Change:
-    """A penalty on the weights."""
-    return Change(
-        f"weight decay {weight:g}",
-        f"weight_decay={weight:g}",
-        1,
-        lambda patient: _with(patient, rule=chain(l2(weight), patient.procedure.rule)),
-    )
+def clipping(largest: float = 1.0) -> Remedy:
+    """Gradients no longer than so, where they are not clipped yet."""
+
+    def changes(patient: Patient) -> Sequence[Change]:
+        if "max_norm" in patient.procedure.rule.defaults:
+            return []
+        code = f"torch.nn.utils.clip_grad_norm_(model.parameters(), {largest:g})"
+        return [Change(f"clip gradients to norm {largest:g}", code, 2, apply, forks=True)]
+
+    def apply(patient: Patient) -> Patient:
+        return _with(patient, rule=chain(clip_norm(largest), patient.procedure.rule))
+
+    return changes
 
 
-def stopping(patience: int = 3) -> Change:
+def decay(weight: float) -> Remedy:
+    """A penalty on the weights, where there is none yet."""
+
+    def changes(patient: Patient) -> Sequence[Change]:
+        if "weight_decay" in patient.procedure.rule.defaults:
+            return []
+        name = f"weight decay {weight:g}"
+        return [Change(name, f"weight_decay={weight:g}", 1, apply, forks=True)]
+
+    def apply(patient: Patient) -> Patient:
+        return _with(patient, rule=chain(l2(weight), patient.procedure.rule))
+
+    return changes
+
+
+def stopping(patience: int = 3) -> Remedy:
     """The best weights instead of the last ones."""
-    return Change(
-        "early stopping",
-        f"ravine.stopping.EarlyStopping(model, patience={patience})",
-        2,
-        lambda patient: replace(patient, recipe=replace(patient.recipe, patience=patience)),
-    )
+    code = f"stopping = ravine.stopping.EarlyStopping(model, patience={patience})"
+
+    def changes(patient: Patient) -> Sequence[Change]:
+        if patient.recipe.patience is not None:
+            return []
+        return [Change("early stopping", code, 2, apply, forks=True)]
+
+    def apply(patient: Patient) -> Patient:
+        return replace(patient, recipe=replace(patient.recipe, patience=patience))
+
+    return changes
 
 
-def schedule(name: str) -> Change:
-    """A schedule of the learning rate over the whole training."""
+def schedule(name: str) -> Remedy:
+    """Another schedule of the learning rate over the whole training."""
+
+    def changes(patient: Patient) -> Sequence[Change]:
+        steps = load(patient.recipe).steps
+        made = schedules.named(name, steps)
+        if patient.procedure.schedules.get("lr", schedules.constant()) == made:
+            return []
+        code = f'lr={patient.lr:g} * ravine.schedules.named("{name}", {steps})'
+        code = f"lr={patient.lr:g}" if made == schedules.constant() else code
+        return [Change(f"schedule {name}", code, 2, apply, forks=True)]
 
     def apply(patient: Patient) -> Patient:
         made = schedules.named(name, load(patient.recipe).steps)
         return _with(patient, schedules={**patient.procedure.schedules, "lr": made})
 
-    return Change(f"schedule {name}", f'ravine.schedules.named("{name}", steps)', 2, apply)
+    return changes
 
 
-def begin(name: str) -> Change:
+def begin(name: str) -> Remedy:
     """Another start."""
-    return Change(
-        f"start {name}",
-        f'ravine.initializers.initialize(model, "{name}")',
-        2,
-        lambda patient: _with(patient, start=start(name)),
-    )
+    code = f'ravine.initializers.start("{name}")(model, seed, inputs, targets, cost)'
+    if name in initializers.NAMES:
+        code = f'ravine.initializers.initialize(model, "{name}")'
+    if name == "as_built":
+        code = "# keep the parameters that the model's constructor gives"
 
-
-def optimizer(name: str) -> Change:
-    """Another rule, at its own learning rate."""
+    def changes(patient: Patient) -> Sequence[Change]:
+        if patient.procedure.start.name == name:
+            return []
+        return [Change(f"start {name}", code, 2, apply)]
 
     def apply(patient: Patient) -> Patient:
-        rule = rules.get(name)
-        plain = {n: s for n, s in patient.procedure.schedules.items() if n == "lr"}
-        changed = _with(patient, rule=rule, schedules=plain)
-        return replace(changed, lr=rule.defaults["lr"])
+        return _with(patient, start=start(name))
 
-    title = rules.get(name).title
-    return Change(f"{title} at its default rate", f"ravine.Optimizer(params, {name!r})", 3, apply)
+    return changes
+
+
+def remembering() -> Remedy:
+    """A start from which recurrent layers remember: orthogonal matrices, and open forget gates."""
+    plain, gated = begin("orthogonal"), begin("orthogonal+open_gates")
+
+    def changes(patient: Patient) -> Sequence[Change]:
+        kinds = {type(module) for module in built(patient).modules()}
+        if nn.LSTM in kinds:
+            return gated(patient)
+        return plain(patient) if kinds & {nn.RNN, nn.GRU} else []
+
+    return changes
+
+
+def optimizer(name: str, factor: float = 1.0) -> Remedy:
+    """Another rule, alone, at its own learning rate times a factor."""
+    rule = rules.get(name)
+    lr = _tidy(rule.defaults["lr"] * factor)
+    code = f'ravine.Optimizer(model.parameters(), "{name}", lr={lr:g})'
+
+    def changes(patient: Patient) -> Sequence[Change]:
+        present = patient.procedure
+        same = present.rule.defaults == {**rule.defaults, "lr": present.rule.defaults["lr"]}
+        if present.rule.name == name and same and not _scheduled(patient):
+            return []  # a learning rate of its own is another change
+        return [Change(f"{rule.title} at rate {lr:g}", code, 3, apply)]
+
+    def apply(patient: Patient) -> Patient:
+        plain = {n: s for n, s in patient.procedure.schedules.items() if n == "lr"}
+        return replace(_with(patient, rule=rule, schedules=plain), lr=lr)
+
+    return changes
+
+
+def plain_rule() -> Remedy:
+    """The rule alone, with its own settings: no clipping, no decay, no other momentum."""
+
+    def changes(patient: Patient) -> Sequence[Change]:
+        present = patient.procedure.rule
+        if present.name not in rules.REGISTRY:
+            return []
+        rule = rules.get(present.name)
+        if {**rule.defaults, "lr": 0.0} == {**present.defaults, "lr": 0.0}:
+            return []
+        code = f'ravine.Optimizer(model.parameters(), "{rule.name}", lr={patient.lr:g})'
+
+        def apply(patient: Patient) -> Patient:
+            return _with(patient, rule=rule)
+
+        return [Change(f"{rule.title} alone, with its defaults", code, 2, apply)]
+
+    return changes
+
+
+def _scheduled(patient: Patient) -> bool:
+    return any(name != "lr" for name in patient.procedure.schedules)
+
+
+def _tidy(lr: float) -> float:
+    """Four significant digits: what is typed is what was trained."""
+    return float(f"{lr:.4g}")
 
 
 def _with(patient: Patient, **parts: object) -> Patient:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ravine.diagnostics.doctor.prescription import Prescription
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.history import History, Series
 from ravine.diagnostics.landscape import Slice
-from ravine.diagnostics.prescription import Prescription
 from ravine.diagnostics.recorder import Account
 from ravine.training.records import Run
 

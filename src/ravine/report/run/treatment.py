@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ravine.comparison.records import Interval
-from ravine.diagnostics.prescription import Attempt, Prescription
+from ravine.diagnostics.doctor.prescription import Attempt, Prescription
 from ravine.report import words
 from ravine.report.records import Caption
 from ravine.report.run.records import Treatment
