@@ -1,4 +1,4 @@
-"""Faults and healthy runs that diagnosis is judged on: nobody who sets a threshold looks at them."""
+"""Faults and healthy runs to judge diagnosis on; see `tests.faults.cases.half` for what became of them."""
 
 from __future__ import annotations
 
