@@ -27,6 +27,7 @@ import torch
 from scipy.stats import binomtest
 from tests.faults import outcomes
 from tests.faults.cases import CASES, Case, half
+from tests.faults.form import missing
 
 from ravine.diagnostics.doctor.patient import Patient
 from ravine.diagnostics.doctor.visit import Prescription, visit
@@ -43,9 +44,10 @@ MENDED = 0.1
 
 
 def confirmed(which: str) -> list[Case]:
-    """The faults of a half that their outcomes confirm."""
+    """The faults of a half that their outcomes confirm, and whose data are there."""
     known = outcomes.stored()["cases"]
-    return [c for c in CASES if half(c) == which and known.get(c.name, {}).get("fault")]
+    those = [c for c in CASES if half(c) == which and not missing(c.healthy)]
+    return [c for c in those if known.get(c.name, {}).get("fault")]
 
 
 def visited(case: Case) -> Prescription:

@@ -1,4 +1,4 @@
-"""Faults and healthy runs to judge diagnosis on; see `tests.faults.cases.half` for what became of them."""
+"""Faults and healthy runs to judge diagnosis on; `tests.faults.cases.half` says what became of them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ravine.diagnostics.doctor.patient import Change, Patient, Remedy
-from ravine.diagnostics.remedies.models import outputs
+from ravine.diagnostics.remedies.models.editing import outputs
 from ravine.recipes import Measure
 
 
