@@ -51,6 +51,7 @@ REMEDIES: Mapping[str, Sequence[Remedy]] = {
         settings.rate(1 / 10),
         settings.rate(1 / 30),
         settings.rate(1 / 3),
+        settings.schedule("warmup+constant"),
         settings.rate(1 / 100),
     ),
     "lr_too_low": (settings.rate(100), settings.rate(1000), settings.rate(10)),
