@@ -91,7 +91,7 @@ def test_a_population_is_not_ruled_out_by_the_seeds_it_is_tried_with():
 
     def make(problem: Problem, arms: Mapping[str, Procedure]) -> Lane:
         trials = [Trial(name, arm.rule.defaults, 7) for name, arm in arms.items()]
-        reasons.append(why_not_population(problem, arms, trials, 2))
+        reasons.append(why_not_population(problem, arms, trials))
         return SerialLane(problem, arms)
 
     fit_stages([digits_recipe(steps=3)] * 2, "sgd", seeds=(7, 3), lane=make)

@@ -58,7 +58,7 @@ class Rolling(nn.Module):
 
 @pytest.mark.parametrize("model", [mlp, noisy])
 def test_ordinary_modules_fit(model):
-    assert why_not_population(digits_problem(model), PLAIN, TRIALS[::2], 4) is None
+    assert why_not_population(digits_problem(model), PLAIN, TRIALS[::2]) is None
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,14 @@ def test_one_rule_that_does_not_fit_sends_all_to_serial():
     assert "it trains differently when vmapped" in choice.reason
 
 
-def test_members_that_do_not_fit_into_memory_train_one_by_one():
-    choice = choose(digits_problem(), PLAIN, TRIALS, "auto", 10**9, work=1)
+def test_as_many_members_as_fit_into_memory_train_together(monkeypatch):
+    monkeypatch.setattr(choosing, "members_that_fit", lambda problem: 3)
+    assert choose(digits_problem(), PLAIN, TRIALS, "population", 8, work=1).lane.capacity == 3
+    assert choose(digits_problem(), PLAIN, TRIALS, "population", 2, work=1).lane.capacity == 2
+    monkeypatch.setattr(choosing, "members_that_fit", lambda problem: 1)
+    choice = choose(digits_problem(), PLAIN, TRIALS, "auto", 8, work=1)
     assert choice.lane.name == "serial"
-    assert "1000000000 members at once need about" in choice.reason
+    assert choice.reason == "two members at once do not fit into memory"
 
 
 def test_what_cannot_be_compiled_is_left_out_with_a_warning(monkeypatch):

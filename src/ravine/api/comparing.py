@@ -151,6 +151,7 @@ def _lane(
         stored = {
             "name": choice.lane.name,
             "compiled": choice.lane.compiled,
+            "capacity": choice.lane.capacity,
             "threads": choice.threads,
             "asked": asked,
         }
@@ -166,7 +167,8 @@ def _lane(
             f"{store.folder} was begun in lane {stored['name']}, this command says --lane {asked}; "
             f"type --lane {stored['name']}, or choose another --out"
         )
-    lane = make_lane(stored["name"], stored["compiled"], problem, arms, capacity)
+    together = stored.get("capacity", capacity)
+    lane = make_lane(stored["name"], stored["compiled"], problem, arms, together)
     return lane, stored["threads"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +10,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from ravine.errors import SettingError, UnknownNameError
-from ravine.recipes import Problem, build_model
+from ravine.recipes import Problem
 from ravine.training.lane import Lane, Member, unheard
 from ravine.training.population import PopulationLane
 from ravine.training.procedure import Procedure
 from ravine.training.records import Trial
+from ravine.training.room import members_that_fit
 from ravine.training.serial import SerialLane
 from ravine.training.threads import threads
 
@@ -29,10 +29,6 @@ THREADS_PAY = 1.2
 """Several threads are used only where they are so much faster than one. Operations on small tensors
 gain nothing from them, and where another program holds a core they wait for each other: a hundred
 times slower steps were seen on two cores with one busy."""
-
-COPIES = 10
-"""Tensors of the size of the weights that a step of a population holds at once, at most: points,
-gradients, two states and the temporaries of the rule."""
 
 AGREEMENT = 1e-3
 """Largest relative difference between the lanes' costs over three steps. Rounding in float32 stays
@@ -71,7 +67,7 @@ def choose(
         procedures: name -> procedure.
         trials: trials to time with, at least one of each procedure.
         asked: one of `LANES`.
-        capacity: the most members to train together.
+        capacity: the most members to train together; fewer do where these do not fit into memory.
         work: gradient steps to come, summed over members.
 
     Raises:
@@ -86,7 +82,12 @@ def choose(
         each = {name: _seconds(serial, [trial]) for name, trial in first.items()}
     if asked == "serial":
         return Choice(serial, few, "as asked", each)
-    obstacle = why_not_population(problem, procedures, list(first.values()), capacity)
+    capacity = min(capacity, members_that_fit(problem))
+    obstacle = (
+        "two members at once do not fit into memory"
+        if capacity < 2
+        else why_not_population(problem, procedures, list(first.values()))
+    )
     if asked == "population":
         if obstacle:
             raise SettingError(f"--lane population cannot train this recipe: {obstacle}; use auto")
@@ -160,7 +161,6 @@ def why_not_population(
     problem: Problem,
     procedures: Mapping[str, Procedure],
     trials: Sequence[Trial],
-    capacity: int,
 ) -> str | None:
     """Why the population lane cannot train a problem; None if it can.
 
@@ -170,11 +170,7 @@ def why_not_population(
     Args:
         problem, procedures: what will be trained.
         trials: one for each procedure.
-        capacity: members that will train together; they have to fit into memory.
     """
-    too_large = _too_large(problem, capacity)
-    if too_large:
-        return too_large
     steps = min(3, problem.steps)
     small = replace(problem, steps=steps, validation=problem.validation.first(problem.batch_size))
     members = [Member.new(replace(trial, seed=seed)) for seed, trial in enumerate(trials)]
@@ -190,19 +186,6 @@ def why_not_population(
     if not all(_agree(a, b) for a, b in pairs):
         return "it trains differently when vmapped (state or noise that is not a buffer?)"
     return None
-
-
-def _too_large(problem: Problem, capacity: int) -> str | None:
-    """Whether the weights, gradients, states and temporaries of all members take too much memory."""
-    one = sum(p.numel() * p.element_size() for p in build_model(problem, seed=0).parameters())
-    batch = problem.train.first(problem.batch_size).inputs
-    needed, there = (
-        capacity * (one * COPIES + batch.numel() * batch.element_size()),
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-    )
-    if needed < there / 2:
-        return None
-    return f"{capacity} members at once need about {needed / 1e9:.0f} GB of {there / 1e9:.0f} GB"
 
 
 def _first_line(error: Exception) -> str:

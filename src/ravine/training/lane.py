@@ -80,11 +80,13 @@ class Lane(ABC):
         name: "serial" or "population".
         title: the name in print, with what matters about how it runs.
         compiled: whether its steps are compiled.
+        capacity: the most members that it trains together.
     """
 
     name: str
     title: str
     compiled: bool = False
+    capacity: int = 1
 
     def __init__(self, problem: Problem, procedures: Mapping[str, Procedure]):
         self.problem = problem

@@ -25,6 +25,7 @@ from ravine.training.procedure import Procedure, feed_of
 from ravine.training.records import Point, Trial
 from ravine.training.recurrent import plain_recurrent
 from ravine.training.refreshing import needs_refreshing, refresh_from
+from ravine.training.room import out_of_memory
 from ravine.training.stacked import Kept, runs_of_equal, stacked
 from ravine.training.start import starting_model
 from ravine.training.unfused import unfused_attention
@@ -80,7 +81,22 @@ class PopulationLane(Lane):
     def train(
         self, members: Sequence[Member], until: int, tick: Tick, pause: float = math.inf
     ) -> list[Member]:
-        """Train members together; see `Lane.train`."""
+        """Train members together; see `Lane.train`. Where memory runs out, half as many from then on."""
+        if len(members) <= self.capacity:
+            try:
+                return self._together(members, until, tick, pause)
+            except Exception as error:
+                if self.capacity < 2 or not out_of_memory(error):
+                    raise
+            # outside of the handler: the error's traceback would keep the tensors
+            self.capacity = -(-self.capacity // 2)
+            self._gradients.clear()
+        parts = [members[i : i + self.capacity] for i in range(0, len(members), self.capacity)]
+        return [done for part in parts for done in self.train(part, until, tick, pause)]
+
+    def _together(
+        self, members: Sequence[Member], until: int, tick: Tick, pause: float
+    ) -> list[Member]:
         with closing(self._populate(members)) as population:
             curves = self._curves(population, members, until, tick, pause)
             return [

@@ -168,7 +168,7 @@ def side_by_side(
     trials = [course.member.run.trial for course in alike]
     problem = alike[0].problem
     spend(2 * min(3, problem.steps) * len(trials))  # what the next line takes, in both lanes
-    if why_not_population(problem, procedures, trials, len(trials)) is not None:
+    if why_not_population(problem, procedures, trials) is not None:
         return list(courses)
     together = PopulationLane(problem, procedures, len(trials), compiled=False)
     if lane == "auto" and not _faster(together, SerialLane(problem, procedures), trials, spend):
