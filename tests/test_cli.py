@@ -191,6 +191,10 @@ BAD = {
     "lr 0": ("train digits-mlp --optimizer sgd --lr 0", "--lr 0; expected a number above 0"),
     "lr below 0": ("train digits-mlp --optimizer sgd --lr -1", "--lr -1"),
     "lr nan": ("train digits-mlp --optimizer sgd --lr nan", "--lr nan"),
+    "budget 7": (
+        "train digits-mlp --optimizer sgd --budget 7",
+        "budget=7.0; expected a share of the run's time",
+    ),
     "lr word": ("train digits-mlp --optimizer sgd --lr fast", "invalid float value: 'fast'"),
     "epochs 0": ("compare digits-mlp --epochs 0", "--epochs 0"),
     "steps and epochs": ("compare digits-mlp --epochs 1 --steps 1", "not allowed with"),

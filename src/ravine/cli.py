@@ -93,8 +93,15 @@ def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
-    train = commands.add_parser("train", help="train a recipe once")
+    train = commands.add_parser("train", help="train a recipe once, and say what is wrong with it")
     _add_training(train)
+    train.add_argument(
+        "--budget",
+        type=float,
+        default=0.05,
+        metavar="X",
+        help="share of the training's time that measuring may take (default: 0.05)",
+    )
     train.set_defaults(run=_train)
 
 
@@ -219,6 +226,7 @@ def _train(arguments: argparse.Namespace) -> None:
             epochs=arguments.epochs,
             steps=arguments.steps,
             seed=arguments.seed,
+            budget=arguments.budget,
             out=arguments.out,
             progress=progress,
         )

@@ -22,6 +22,8 @@ from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.history import History
 from ravine.diagnostics.member import train_watched
 from ravine.diagnostics.news import News
+from ravine.diagnostics.recorder import BUDGET
+from ravine.diagnostics.watcher import check_budget
 from ravine.initializers import Initializer, Start
 from ravine.rules import Rule
 from ravine.schedules import Suggestion
@@ -60,6 +62,7 @@ def train(
     epochs: int | None = None,
     steps: int | None = None,
     seed: int = 0,
+    budget: float = BUDGET,
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Training:
@@ -71,6 +74,7 @@ def train(
         recipe, init, schedule, batches, epochs, steps, seed: as in `compare`, one of each.
         optimizer: a name or a rule.
         lr: the learning rate; the optimizer's default if None.
+        budget: share of the training's own time that measuring may take, above 0, up to 1.
         out: a new folder for the page of this training, `run.html`, and its weights, `model.pt`.
         progress: hears what happens.
 
@@ -81,13 +85,14 @@ def train(
     procedure = procedure_of(problem, optimizer, init, schedule, batches)
     check_seed(seed)
     rate = rate_of(procedure.rule, lr)
+    check_budget(budget)
     folder = None if out is None else new_folder(out)
     progress = progress or Progress()
     member = Member.new(procedure.trial(rate, seed))
     progress.stage(f"{procedure.title}, learning rate {rate:g}", problem.steps)
     lane = SerialLane(problem, {procedure.name: procedure})
     told = (progress.evaluated, News(facts_of(problem), progress.found))
-    watched = train_watched(lane, member, [problem.steps], progress.tick, told=told)
+    watched = train_watched(lane, member, [problem.steps], progress.tick, budget=budget, told=told)
     if folder is not None:
         write_training(folder, lane, procedure, watched)
     return Training(

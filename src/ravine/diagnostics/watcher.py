@@ -47,8 +47,7 @@ class Watcher(Observer):
         instruments: Sequence[Instrument],
         budget: float,
     ):
-        if not 0 < budget <= 1:
-            raise SettingError(f"budget={budget}; expected a share of the run's time, e.g. 0.05")
+        check_budget(budget)
         self._model = model
         self._params = params
         self._rates = rates
@@ -240,3 +239,9 @@ class Watcher(Observer):
         if self._scene is not None:
             self._scene.close()
             self._scene = None
+
+
+def check_budget(budget: float) -> None:
+    """Raise SettingError unless it is a share."""
+    if not 0 < budget <= 1:
+        raise SettingError(f"budget={budget}; expected a share of the run's time, e.g. 0.05")

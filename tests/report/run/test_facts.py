@@ -214,7 +214,8 @@ def test_of_a_run_that_broke_only_its_beginning_is_drawn():
     assert facts.spectrum is None
     assert facts.noise is None
     assert facts.missing == (
-        "Not drawn, for lack of readings: the spectrum, gradient noise and the slice of the landscape."
+        "Not drawn, for lack of readings: the spectrum, gradient noise and the slice of the landscape. "
+        "A larger budget measures more often."
     )
 
 
