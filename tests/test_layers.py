@@ -48,14 +48,16 @@ BELOW = {
         *("initializers", "diagnostics", "errors"),
     ],
     "report": ["comparison", "diagnostics", "training", "errors"],
+    "reproduce": ["comparison", "recipes"],
     "api": [
+        "reproduce",
         *("environment", "report", "comparison", "diagnostics", "training", "recipes", "rules"),
         "batches",
         *("schedules", "initializers", "errors"),
     ],
     "export": ["comparison", "training", "errors"],
     "listings": ["recipes", "batches", "schedules", "initializers"],
-    "screen": ["report", "comparison", "diagnostics", "training", "schedules"],
+    "screen": ["api", "report", "comparison", "diagnostics", "training", "schedules"],
     "cli": [
         "screen",
         "export",

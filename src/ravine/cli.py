@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("folder", metavar="DIR", help="what was given as --out")
     report.set_defaults(run=_report)
     _add_export(commands)
+    _add_reproduce(commands)
     for name, what, run in (
         ("optimizers", "optimizers", _optimizers),
         ("recipes", "built-in recipes", _list),
@@ -154,6 +155,23 @@ def _add_export(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     export.add_argument("--out", metavar="FILE", help="where to write (default: in DIR)")
     export.set_defaults(run=_export)
+
+
+def _add_reproduce(commands: argparse._SubParsersAction[_Parser]) -> None:
+    again = commands.add_parser(
+        "reproduce",
+        help="make a published experiment again: does its ordering hold?",
+        description="Make a published experiment again: adam-mnist-softmax, adam-imdb, adam-mnist-mlp "
+        "or adam-cifar10-cnn.",
+    )
+    again.add_argument("name", metavar="NAME", help="one of those above")
+    again.add_argument("--scale", type=float, metavar="X", help="share of the training examples")
+    again.add_argument("--data", metavar="DIR", help="local data sets, as for compare")
+    again.add_argument("--out", metavar="DIR", help="run folder (default: runs/NAME)")
+    again.add_argument("--seed", type=int, default=0, metavar="N", help="base seed (default: 0)")
+    again.set_defaults(
+        run=_reproduce, stopped="all that finished is kept. The same command continues."
+    )
 
 
 def _add_procedure(parser: argparse.ArgumentParser, form: str) -> None:
@@ -281,6 +299,23 @@ def _export(arguments: argparse.Namespace) -> None:
     from ravine.export import export
 
     print(export(arguments.folder, arguments.to, arguments.out))
+
+
+def _reproduce(arguments: argparse.Namespace) -> None:
+    from ravine import api, screen
+    from ravine.report import answer
+
+    with screen.shown() as progress:
+        found = api.reproduce(
+            arguments.name,
+            scale=arguments.scale,
+            data=arguments.data,
+            out=arguments.out,
+            seed=arguments.seed,
+            progress=progress,
+        )
+    screen.print_verdict(found.verdict, answer(found.verdict), found.folder)
+    screen.print_reproduction(found)
 
 
 def _optimizers(arguments: argparse.Namespace) -> None:

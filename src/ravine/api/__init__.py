@@ -2,15 +2,18 @@
 
 from ravine.api.comparing import OPTIMIZERS, compare, folder_of, rewrite_report
 from ravine.api.pages import write_page
+from ravine.api.reproducing import Reproduction, reproduce
 from ravine.api.training import Training, doctor, range_test, train
 
 __all__ = [
     "OPTIMIZERS",
+    "Reproduction",
     "Training",
     "compare",
     "doctor",
     "folder_of",
     "range_test",
+    "reproduce",
     "rewrite_report",
     "train",
     "write_page",

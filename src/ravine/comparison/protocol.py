@@ -189,7 +189,7 @@ def rung_steps(total: int, rung: int) -> int:
     return min(evaluation_steps(total)[1:], key=lambda step: abs(step - total / rung))
 
 
-def score(runs: Sequence[Run], maximize: bool, until: int | None = None) -> Score:
+def score(runs: Sequence[Run], maximize: bool, until: float | None = None) -> Score:
     """The score of a learning rate: means over its runs at step `until`, or where they ended."""
     sign = -1 if maximize else 1
     curves = [[p for p in run.curve if until is None or p.step <= until] for run in runs]
@@ -202,15 +202,18 @@ def score(runs: Sequence[Run], maximize: bool, until: int | None = None) -> Scor
     )
 
 
-def final_scores(runs: Sequence[Run], names: Sequence[str], maximize: bool) -> list[list[float]]:
-    """Final validation metrics, lower is better, [arms][seeds in ascending order].
+def final_scores(
+    runs: Sequence[Run], names: Sequence[str], maximize: bool, until: float = math.inf
+) -> list[list[float]]:
+    """Validation metrics at the end or at step `until`, lower is better, [arms][seeds in ascending
+    order].
 
     A diverged run gets the worst value there is: that of the worst healthy run, or of the untrained
     model where that is worse.
     """
     by_key = {(run.trial.procedure, run.trial.seed): run for run in runs}
     seeds = sorted({seed for _, seed in by_key})
-    matrix = [[score([by_key[name, seed]], maximize)[0] for seed in seeds] for name in names]
+    matrix = [[score([by_key[name, seed]], maximize, until)[0] for seed in seeds] for name in names]
     start = [score([run], maximize, until=0)[0] for run in runs]
     known = [value for row in [*matrix, start] for value in row if math.isfinite(value)]
     worst = max(known, default=0.0)

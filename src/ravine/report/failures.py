@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ravine.comparison.records import Arm, Failure, Study, Verdict
+from ravine.diagnostics.finding import TITLES
 from ravine.report import words
 from ravine.report.arms import keys, metric_of
 from ravine.report.records import Caption, FailureRow, WhyFailed
@@ -50,12 +51,19 @@ def what_failed(verdict: Verdict) -> str:
     causes: dict[str, list[str]] = {}
     for failure in found.settings:
         if failure.cause is not None:
-            causes.setdefault(failure.cause.title, []).append(_arm(verdict, failure).title)
+            causes.setdefault(_cause(failure), []).append(_arm(verdict, failure).title)
     named = [
         f"{cause} for {words.listing(list(dict.fromkeys(titles)), most=3)}"
         for cause, titles in sorted(causes.items(), key=lambda item: -len(item[1]))
     ]
     return f"{counts}: {'; '.join(named[:3])}." if named else f"{counts}."
+
+
+def _cause(failure: Failure) -> str:
+    """In print; where the arm trained at another rate it is the rate, whatever else was found."""
+    if failure.trained_at is None:
+        return failure.cause.title if failure.cause else ""
+    return TITLES["lr_too_high" if failure.trained_at < failure.lr else "lr_too_low"]
 
 
 def _arm(verdict: Verdict, failure: Failure) -> Arm:

@@ -3,12 +3,13 @@
 from ravine.screen.live import shown
 from ravine.screen.tables import print_optimizers, print_table
 from ravine.screen.trainings import print_page, print_prescription, print_suggestion, print_training
-from ravine.screen.verdicts import print_verdict
+from ravine.screen.verdicts import print_reproduction, print_verdict
 
 __all__ = [
     "print_optimizers",
     "print_page",
     "print_prescription",
+    "print_reproduction",
     "print_suggestion",
     "print_table",
     "print_training",

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ravine.api.reproducing import Reproduction
 from ravine.comparison.records import Arm, Interval, Verdict
 from ravine.report.arms import noun
 from ravine.report.effects import sentence
@@ -51,3 +52,15 @@ def _validation(arm: Arm) -> str:
 
 def _interval(value: Interval) -> str:
     return f"{value.mean:.4g} \\[{value.lo:.4g}, {value.hi:.4g}]"
+
+
+def print_reproduction(found: Reproduction) -> None:
+    """Each claim of the figure, whether it holds, and how the experiment differs."""
+    console = Console(highlight=False)
+    titles = {arm.name: arm.title for arm in found.verdict.arms}
+    console.print(f"\n{found.source}:", soft_wrap=True, markup=False)
+    for judged in found.judged:
+        line = f"  {judged.claim.said(titles)}: {judged.verdict}, P = {judged.p:.2f}"
+        console.print(line, soft_wrap=True, markup=False)
+    for sentence_ in found.differences:
+        console.print(sentence_, soft_wrap=True, markup=False)

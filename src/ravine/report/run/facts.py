@@ -99,7 +99,8 @@ def _row(finding: Finding) -> FindingRow:
 def _missing(names: Sequence[str]) -> str:
     if not names:
         return ""
-    return f"Not drawn, for lack of readings: {words.listing(names)}. A larger budget measures more often."
+    lacking = words.listing(names)
+    return f"Not drawn, for lack of readings: {lacking}. A larger budget measures more often."
 
 
 def _capital(text: str) -> str:

@@ -1,0 +1,57 @@
+"""Claims against Student's t in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ravine.reproduce.claims import EVEN, Claim, Judged, judge
+
+NAMES = ("adam", "sgd", "far")
+RNG = np.random.default_rng(0)
+SEEDS = 8
+SCORES = np.stack(
+    [0.30 + 0.01 * RNG.standard_normal(SEEDS), 0.305 + 0.01 * RNG.standard_normal(SEEDS),
+     np.full(SEEDS, 1.0)]
+)  # fmt: skip
+ERROR = 5 * math.sqrt(0.25 / 20_000)
+"""Five standard errors of a share of the 20,000 draws."""
+
+
+def test_ahead_is_the_paired_t_test():
+    gaps = SCORES[1] - SCORES[0]
+    t = gaps.mean() / (gaps.std(ddof=1) / math.sqrt(SEEDS))
+    expected = stats.t.cdf(t, SEEDS - 1)
+    found = judge(Claim("adam", "ahead", "sgd"), SCORES, NAMES)
+    assert found.p == pytest.approx(expected, abs=ERROR)
+    other = judge(Claim("sgd", "ahead", "adam"), SCORES, NAMES)
+    assert other.p == pytest.approx(1 - expected, abs=ERROR)
+
+
+def test_even_is_a_difference_small_beside_the_span():
+    gaps = SCORES[1] - SCORES[0]
+    scale = gaps.std(ddof=1) / math.sqrt(SEEDS)
+    span = 1.0 - min(SCORES[0].mean(), SCORES[1].mean())  # hardly varies: 0.7
+    low, high = ((bound * EVEN * span - gaps.mean()) / scale for bound in (-1, 1))
+    expected = stats.t.cdf(high, SEEDS - 1) - stats.t.cdf(low, SEEDS - 1)
+    found = judge(Claim("adam", "even", "sgd"), SCORES, NAMES)
+    assert found.p == pytest.approx(expected, abs=ERROR + 0.01)
+    assert judge(Claim("adam", "even", "far"), SCORES, NAMES).p == 0
+
+
+@pytest.mark.parametrize(
+    ("p", "verdict"),
+    [(0.95, "holds"), (0.949, "undecided"), (0.051, "undecided"), (0.05, "does not hold")],
+)
+def test_verdicts(p, verdict):
+    assert Judged(Claim("adam", "ahead", "sgd"), p).verdict == verdict
+
+
+def test_claims_in_print():
+    titles = {"adam": "Adam", "sgd": "SGD"}
+    assert Claim("adam", "ahead", "sgd").said(titles) == "Adam ahead of SGD"
+    early = Claim("adam", "even", "sgd", share=1 / 15)
+    assert early.said(titles) == "Adam ~ SGD after 7% of the training"
