@@ -124,3 +124,12 @@ def test_each_observer_hears_everything_in_order():
         ("stop",),
     ]
     assert heard == [(number, *what) for what in said for number in (1, 2)]
+
+
+def test_nothing_is_kept_of_complex_parameters():
+    trajectory = Trajectory({"w": torch.zeros(3, dtype=torch.complex64)})
+    trajectory.start()
+    for _ in range(5):
+        trajectory.after_step({})
+    trajectory.stop()
+    assert trajectory.snapshots == []

@@ -193,3 +193,74 @@ def test_a_budget_is_a_share(budget):
 def test_another_models_optimizer_is_refused():
     with pytest.raises(SettingError, match="none of the model's trainable parameters"):
         Watch(network(), torch.optim.SGD(network().parameters()))
+
+
+def trained_and_watched() -> tuple[nn.Module, torch.optim.Optimizer]:
+    model = nn.Linear(8, 3)
+    return model, torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def take_step(model, optimizer, shape=()):
+    optimizer.zero_grad()
+    F.cross_entropy(model(torch.ones(4, 8)), torch.zeros(4, dtype=torch.int64)).reshape(
+        shape
+    ).backward()
+    optimizer.step()
+
+
+def test_watches_may_be_left_in_any_order():
+    backward = torch.Tensor.backward
+    (a, for_a), (b, for_b) = trained_and_watched(), trained_and_watched()
+    first, second = Watch(a, for_a), Watch(b, for_b)
+    first.__enter__()
+    second.__enter__()
+    take_step(a, for_a)
+    take_step(b, for_b)
+    first.__exit__(None, None, None)
+    assert torch.Tensor.backward is not backward
+    take_step(a, for_a)
+    take_step(b, for_b)
+    second.__exit__(None, None, None)
+    assert torch.Tensor.backward is backward
+    assert len(first.history.series("loss")) == 1
+    assert len(second.history.series("loss")) == 2
+
+
+def test_a_watch_is_entered_once_at_a_time_and_may_be_entered_again():
+    model, optimizer = trained_and_watched()
+    backward = torch.Tensor.backward
+    watch = Watch(model, optimizer)
+    with watch:
+        take_step(model, optimizer)
+        with pytest.raises(SettingError, match="entered already"):
+            watch.__enter__()
+        take_step(model, optimizer)
+    assert torch.Tensor.backward is backward
+    with watch:
+        take_step(model, optimizer)
+    assert watch.history.series("loss").steps == [0, 1, 2]
+    assert torch.Tensor.backward is backward
+    assert not optimizer._optimizer_step_post_hooks
+
+
+def test_what_fails_while_leaving_leaves_nothing_behind(monkeypatch):
+    model, optimizer = trained_and_watched()
+    backward = torch.Tensor.backward
+    watch = Watch(model, optimizer)
+    watch.__enter__()
+    monkeypatch.setattr(watch._watcher, "stop", lambda: (_ for _ in ()).throw(KeyError("no")))
+    watch._entered.callback(watch._watcher.stop)
+    with pytest.raises(KeyError):
+        watch.__exit__(None, None, None)
+    assert torch.Tensor.backward is backward
+    assert not optimizer._optimizer_step_pre_hooks
+    assert not optimizer._optimizer_step_post_hooks
+
+
+def test_a_loss_of_one_element_is_heard():
+    model, optimizer = trained_and_watched()
+    with Watch(model, optimizer) as watch:
+        for _ in range(3):
+            take_step(model, optimizer, shape=(1,))
+    assert len(watch.history.series("loss")) == 3
+    assert len(watch.history.series("gradient_norm")) >= 1

@@ -167,8 +167,7 @@ def _lane(
             f"{store.folder} was begun in lane {stored['name']}, this command says --lane {asked}; "
             f"type --lane {stored['name']}, or choose another --out"
         )
-    together = stored.get("capacity", capacity)
-    lane = make_lane(stored["name"], stored["compiled"], problem, arms, together)
+    lane = make_lane(stored["name"], stored["compiled"], problem, arms, stored["capacity"])
     return lane, stored["threads"]
 
 

@@ -17,7 +17,7 @@ from ravine.training.records import Point, Run, Trial
 
 FILE = "run.sqlite"
 APPLICATION_ID = 0x52415649  # "RAVI": tells our files from other programs' databases
-VERSION = 2
+VERSION = 3
 
 SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;

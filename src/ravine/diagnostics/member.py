@@ -70,7 +70,7 @@ class Watched:
 
     @property
     def measuring(self) -> float:
-        """What measuring took, in gradient steps of the run's own speed."""
+        """What measuring took, in gradient steps of the run's own speed, evaluations counted."""
         return self.member.step * self.spent / max(self.seconds - self.spent, 1e-9)
 
 

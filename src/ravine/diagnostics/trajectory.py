@@ -37,13 +37,15 @@ class Trajectory(Observer):
 
     Args:
         params: the parameters that are stepped, by name.
-        memory: bytes that all snapshots may take, in float32. Where fewer than three fit, none is kept.
+        memory: bytes that all snapshots may take, in float32. Where fewer than three fit, none is kept;
+            nor is one of complex parameters, which have no plane of real directions.
     """
 
     def __init__(self, params: Mapping[str, Tensor], memory: int = MEMORY):
         self._params = params
         each = 4 * sum(param.numel() for param in params.values())
-        self._room = min(MOST, memory // max(1, each))
+        complex_ = any(param.is_complex() for param in params.values())
+        self._room = 0 if complex_ else min(MOST, memory // max(1, each))
         self._every = 1
         self._step = 0
         self._kept: list[Snapshot] = []

@@ -108,9 +108,10 @@ class Watcher(Observer):
 
     def before_backward(self, loss: Tensor) -> None:
         """Hear of the loss, and look at the step if it is to be measured."""
-        if loss.grad_fn is None or loss.ndim > 0 or not self._ran:
+        if loss.grad_fn is None or loss.numel() != 1 or not self._ran:
             return
         start = time.perf_counter()
+        loss = loss.reshape(()) if loss.ndim else loss
         self._hear(loss)
         if self._scene is not None:
             self._look(self._scene, loss)  # all that it makes is freed before the clock is read
@@ -150,8 +151,8 @@ class Watcher(Observer):
         )
 
     def _after_forward(self, *_: object) -> None:
-        """The model took part in this step: a loss that comes now is of this run, and not of another
-        one beside it."""
+        """The model took part in this step: a loss that comes now may be of this run; without it, it is
+        of another one beside it."""
         self._ran = self._ran or torch.is_grad_enabled()
 
     def _hear(self, loss: Tensor) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ravine.diagnostics.backward import told_of_backward
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.findings import diagnose
@@ -36,7 +37,8 @@ class Watch:
     the run is the same to the last bit. An instrument that fails is reported once and rests.
 
     The loss is seen where `loss.backward()` is called on it (`torch.autograd.backward` is not
-    intercepted; call `watch.before_backward(loss)` before it).
+    intercepted; call `watch.before_backward(loss)` before it). Where two models take turns, as in a
+    GAN, each one's backward pass may be heard by the other's watch: watch one of them at a time.
 
     Args:
         model: the module that is trained.
@@ -64,7 +66,7 @@ class Watch:
         self._params = _stepped(model, optimizer)
         chosen = standard() if instruments is None else instruments
         self._watcher = Watcher(model, self._params, self._rates, chosen, budget)
-        self._undo: list[Callable[[], None]] = []
+        self._entered: ExitStack | None = None
 
     @property
     def facts(self) -> Facts:
@@ -99,23 +101,19 @@ class Watch:
         self._watcher.before_backward(loss)
 
     def __enter__(self) -> Watch:
-        original = torch.Tensor.backward
+        if self._entered is not None:
+            raise SettingError("this watch is entered already; expected one `with` for each watch")
         watcher = self._watcher
-
-        def backward(loss: Tensor, *args: Any, **kwargs: Any) -> None:
-            watcher.before_backward(loss)
-            original(loss, *args, **kwargs)  # type: ignore[no-untyped-call]
-
-        torch.Tensor.backward = backward  # type: ignore[method-assign, assignment]
-        before = self._optimizer.register_step_pre_hook(lambda *_: watcher.before_step())
-        after = self._optimizer.register_step_post_hook(lambda *_: self._after_step())
-        self._undo = [
-            watcher.stop,
-            before.remove,
-            after.remove,
-            lambda: setattr(torch.Tensor, "backward", original),
-        ]
-        watcher.start()
+        with ExitStack() as stack:
+            stack.enter_context(told_of_backward(watcher.before_backward))
+            for handle in (
+                self._optimizer.register_step_pre_hook(lambda *_: watcher.before_step()),
+                self._optimizer.register_step_post_hook(lambda *_: self._after_step()),
+            ):
+                stack.callback(handle.remove)
+            stack.callback(watcher.stop)
+            watcher.start()
+            self._entered = stack.pop_all()
         return self
 
     def __exit__(
@@ -124,9 +122,9 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for undo in self._undo:
-            undo()
-        self._undo = []
+        entered, self._entered = self._entered, None
+        if entered is not None:
+            entered.close()
 
     def _after_step(self) -> None:
         compares = self._watcher.compares
