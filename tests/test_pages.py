@@ -60,3 +60,16 @@ def test_the_page_of_a_loop_of_ones_own(tmp_path):
     assert "<linear>" not in page
     for finding in watch.findings:
         assert finding.title.lower() in page.lower()
+
+
+def test_a_page_that_cannot_be_written_names_its_folder(tmp_path):
+    model = torch.nn.Linear(4, 3)
+    watch = ravine.watch(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(FolderError) as error:
+        ravine.write_page(watch, tmp_path / "nowhere" / "loop.html")
+    said = f"cannot write to {tmp_path / 'nowhere'}: No such file or directory; choose another path"
+    assert str(error.value) == said
+    (tmp_path / "loop.html").mkdir()
+    with pytest.raises(FolderError, match=f"cannot write to {tmp_path}: Is a directory; choose"):
+        ravine.write_page(watch, tmp_path / "loop.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["loop.html"]

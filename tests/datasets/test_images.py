@@ -56,9 +56,7 @@ def test_photographs_are_white_and_as_near_to_the_image_as_that_allows(write_ima
     mixing = RNG.standard_normal((48, 48)) / 7
     flat = np.clip(128 + 20 * RNG.standard_normal((6000, 48)) @ mixing, 0, 255).astype(np.uint8)
     pixels = flat.reshape(6000, 4, 4, 3)
-    folder = write_images(
-        "cifar10", "img", train=(pixels, np.zeros(6000)), test=(pixels[:5], np.zeros(5))
-    )
+    folder = write_images("cifar10", "img", train=(pixels, [0] * 6000), test=(pixels[:5], [0] * 5))
     parts = datasets.cifar10(folder)
     assert parts.train[0].shape == (5000, 3, 4, 4)
     white = torch.cat([parts.train[0], parts.validation[0]]).double()
@@ -94,6 +92,6 @@ def _in_file_order(rows: np.ndarray, scaled: np.ndarray) -> np.ndarray:
 )
 def test_another_schema_is_refused(write_images, column, pixels, message):
     shapes = [np.zeros((28, 28), np.uint8)] * 5 + [np.zeros((9, 9), np.uint8)]
-    pair = (shapes if pixels is None else pixels, np.zeros(6))
+    pair = (shapes if pixels is None else pixels, [0] * 6)
     with pytest.raises(InputError, match=message):
         datasets.mnist(write_images("mnist", column, train=pair, test=pair))

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from ravine.cli import main
 from ravine.datasets.source import source
 from ravine.errors import InputError, SettingError
 
@@ -40,7 +41,16 @@ def test_what_is_missing_is_named(tmp_path, write_images):
     folder = write_images("mnist", "image", train=ONE, test=ONE)
     (folder / "mnist" / "train.parquet").write_bytes(b"no parquet")
     with pytest.raises(InputError, match=r"train.parquet cannot be read as parquet"):
-        source("mnist", "", folder).table("train", ["image"])
+        source("mnist", "", folder).table("train", {"image": "encoded images"})
+
+
+def test_the_variable_is_named_where_the_folder_is_its(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RAVINE_DATA", str(tmp_path / "nope"))
+    assert main(["train", "mnist-softmax", "--optimizer", "sgd", "--lr", "0.1"]) == 2
+    said = f"RAVINE_DATA={tmp_path / 'nope'} is not a folder; expected one that holds mnist/train"
+    assert capsys.readouterr().err == f"ravine: error: {said}.parquet\n"
+    with pytest.raises(SettingError, match=r"^--data .*other is not a folder"):
+        source("mnist", "", tmp_path / "other")
 
 
 def test_the_hub_is_asked_for_its_repository_and_its_failure_is_explained(monkeypatch):
@@ -54,7 +64,7 @@ def test_the_hub_is_asked_for_its_repository_and_its_failure_is_explained(monkey
     monkeypatch.setattr(datasets, "load_dataset", fail)
     said = "ylecun/mnist on the Hugging Face hub cannot be downloaded (no route); give local files"
     with pytest.raises(InputError, match=re.escape(said)):
-        source("mnist", "ylecun/mnist", None).table("test", ["image"])
+        source("mnist", "ylecun/mnist", None).table("test", {"image": "encoded images"})
     assert asked == [("ylecun/mnist", "test")]
 
 
@@ -62,5 +72,7 @@ def test_the_hubs_rows_are_read(monkeypatch):
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
     there = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [0, 1], "extra": [2, 3]})
     monkeypatch.setattr(datasets, "load_dataset", lambda name, split: there)
-    found = source("imdb", "stanfordnlp/imdb", None).table("test", ["label", "text"])
+    found = source("imdb", "stanfordnlp/imdb", None).table(
+        "test", {"label": "integers", "text": "texts"}
+    )
     assert found.to_pydict() == {"label": [0, 1], "text": ["a", "b"]}

@@ -8,9 +8,10 @@ from contextlib import closing
 
 import pytest
 
+from ravine.cli import main
 from ravine.comparison.store import Store
 from ravine.errors import FolderError, UnknownNameError
-from ravine.export import export
+from ravine.export import FORMATS, export
 from ravine.training.lane import Member
 from ravine.training.records import Point, Run, Trial
 
@@ -119,3 +120,48 @@ def test_what_cannot_be_exported(folder, tmp_path):
         pass
     with pytest.raises(FolderError, match="holds no run yet"):
         export(tmp_path / "empty", "csv")
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_missing_folder_is_one_line(to, folder, tmp_path, capsys):
+    place = tmp_path / "nodir" / "runs"
+    assert main(["export", str(folder), "--to", to, "--out", str(place)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    said = f"ravine: error: cannot write to {place.parent}: it is no folder; name a file in one"
+    assert printed.err == f"{said} with --out\n"
+    assert not place.parent.exists()
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_what_fails_leaves_nothing_that_blocks_the_next_export(to, folder, monkeypatch):
+    _, name = FORMATS[to]
+    before = sorted(path.name for path in folder.iterdir())
+
+    def fail(runs, problem, place):
+        place.write_text("half") if place.suffix else place.mkdir()
+        raise OSError("the disk is full")
+
+    monkeypatch.setitem(FORMATS, to, (fail, name))
+    with pytest.raises(FolderError, match=r"cannot write to .*the disk is full"):
+        export(folder, to)
+    assert sorted(path.name for path in folder.iterdir()) == before
+    monkeypatch.setitem(FORMATS, to, (lambda runs, problem, place: place.write_text("whole"), name))
+    assert export(folder, to).read_text() == "whole"
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*before, name])
+
+
+def test_what_optunas_database_says_is_one_line(folder, monkeypatch, capsys):
+    optuna = pytest.importorskip("optuna", reason="optuna is not installed")
+    from sqlalchemy.exc import OperationalError
+
+    def full(*_):
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(optuna.study.Study, "add_trials", full)
+    assert main(["export", str(folder), "--to", "optuna"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ravine: error: cannot write to {folder}: ")
+    assert "database or disk is full" in line
+    monkeypatch.undo()
+    assert main(["export", str(folder), "--to", "optuna"]) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -63,11 +65,9 @@ def write_training(
         prescription=prescription,
         environment=environment(None),
     )
-    try:
+    with _explained(folder, "--out"):
         torch.save(model.state_dict(), folder / WEIGHTS)
         write_run(record, folder / PAGE)
-    except OSError as error:
-        raise FolderError(f"cannot write to {folder}: {error}; choose another --out") from error
 
 
 def write_page(watch: Watch, path: str | Path, title: str = "a training") -> Path:
@@ -80,6 +80,9 @@ def write_page(watch: Watch, path: str | Path, title: str = "a training") -> Pat
 
     Returns:
         the path.
+
+    Raises:
+        FolderError: the path's folder is not there, or cannot be written.
     """
     record = RunRecord(
         title=title,
@@ -90,4 +93,16 @@ def write_page(watch: Watch, path: str | Path, title: str = "a training") -> Pat
         accounts=watch.accounts,
         environment=environment(None),
     )
-    return write_run(record, path)
+    with _explained(Path(path).parent, "path"):
+        return write_run(record, path)
+
+
+@contextmanager
+def _explained(folder: Path, to_change: str) -> Iterator[None]:
+    """Turn what the file system says into a FolderError; the file it names is a draft's."""
+    try:
+        yield
+    except OSError as error:
+        raise FolderError(
+            f"cannot write to {folder}: {error.strerror or error}; choose another {to_change}"
+        ) from error

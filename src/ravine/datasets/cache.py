@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,9 @@ from ravine.errors import InputError
 
 VARIABLE = "RAVINE_CACHE"
 
+UNREADABLE = (OSError, ValueError, EOFError)
+"""What NumPy raises of an array's file that is not there, not whole, or none."""
+
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -23,42 +26,63 @@ def folder() -> Path:
     return Path(os.environ.get(VARIABLE) or Path.home() / ".cache" / "ravine")
 
 
-def prepared(key: str, make: Callable[[], Arrays]) -> dict[str, NDArray[np.generic]]:
-    """Arrays by name, mapped into memory from the cache; made first where they are not there.
+def prepared(
+    key: str, names: Sequence[str], make: Callable[[], Arrays]
+) -> dict[str, NDArray[np.generic]]:
+    """Arrays by name, mapped into memory from the cache; made first where one of them is not there,
+    or not whole.
 
     They are written beside their place and moved there at once: a half-written set is never found,
     and of two processes that make the same set one wins.
 
     Args:
         key: names the set and its version; a folder's name.
-        make: the arrays.
+        names: of the arrays.
+        make: them.
 
     Raises:
         InputError: the cache cannot be written.
     """
     place = folder() / key
-    if not place.is_dir():
+    if not _whole(place, names):
         try:
-            _write(place, make)
+            _write(place, names, make)
         except OSError as error:
             raise InputError(
                 f"prepared data cannot be kept in {place.parent} ({error.strerror}); "
                 f"name another folder: {VARIABLE}=DIR"
             ) from error
+    return _mapped(place, names)
+
+
+def _mapped(place: Path, names: Iterable[str]) -> dict[str, NDArray[np.generic]]:
     # "c": writable in memory, as torch wants it, and never on disk
-    return {path.stem: np.load(path, mmap_mode="c") for path in sorted(place.glob("*.npy"))}
+    return {name: np.load(place / f"{name}.npy", mmap_mode="c") for name in names}
 
 
-def _write(place: Path, make: Callable[[], Arrays]) -> None:
+def _whole(place: Path, names: Iterable[str]) -> bool:
+    """Whether all arrays are there, as long as their headers say."""
+    try:
+        _mapped(place, names)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def _write(place: Path, names: Iterable[str], make: Callable[[], Arrays]) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    made, remains = beside / "made", beside / "remains"
+    made.mkdir()
     try:
         for name, array in make().items():
-            np.save(beside / f"{name}.npy", array)
+            np.save(made / f"{name}.npy", array)
+        if place.exists() and not _whole(place, names):
+            place.rename(remains)
         try:
-            beside.rename(place)
+            made.rename(place)
         except OSError:
-            if not place.is_dir():  # else another process was first
+            if not _whole(place, names):  # else another process was first
                 raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.datasets.cache import Arrays, prepared
-from ravine.datasets.parts import Parts, mixed, parts_of
+from ravine.datasets.parts import NAMES, Parts, mixed, parts_of
 from ravine.datasets.source import Source, source
 from ravine.errors import InputError
 
@@ -60,7 +60,7 @@ def cifar10(folder: str | Path | None = None) -> Parts:
 
 def _set(where: Source, column: str, arrange: Arrange, form: str) -> Parts:
     key = f"{where.name}-{form}-{VERSION}-{where.fingerprint()}"
-    return parts_of(prepared(key, lambda: _made(where, column, arrange)))
+    return parts_of(prepared(key, NAMES, lambda: _made(where, column, arrange)))
 
 
 def _made(where: Source, column: str, arrange: Arrange) -> Arrays:
@@ -80,15 +80,17 @@ def _decoded(where: Source, split: str, column: str) -> tuple[Pixels, NDArray[np
     """Images and classes."""
     from PIL import Image
 
-    table = where.table(split, [column, "label"])
+    table = where.table(split, {column: "encoded images", "label": "integers"})
     encoded = table.column(column).to_pylist()
     try:
         images = [np.asarray(Image.open(io.BytesIO(image["bytes"]))) for image in encoded]
         pixels = np.stack(images)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        if pixels.dtype != np.uint8:
+            raise TypeError(f"pixels of {pixels.dtype}")
+    except (OSError, SyntaxError, ValueError, TypeError) as error:
         raise InputError(
             f"{where.words}, {split}: images that cannot be decoded ({error}); "
-            "expected a column of encoded images of one size"
+            "expected a column of encoded images of one size, pixels of uint8"
         ) from error
     return pixels, table.column("label").to_numpy().astype(np.int64)
 

@@ -14,6 +14,9 @@ from torch import Tensor
 HELD_OUT = 1 / 6
 """Share of the training file that is kept to choose by: 10,000 of MNIST's 60,000."""
 
+NAMES = ("inputs", "targets", "test_inputs", "test_targets")
+"""Of a set's prepared arrays."""
+
 Pair = tuple[Tensor, Tensor]
 
 
@@ -33,7 +36,7 @@ def mixed(examples: int) -> NDArray[np.int64]:
 
 
 def parts_of(arrays: Mapping[str, NDArray[Any]]) -> Parts:
-    """Parts of prepared arrays: inputs, targets (the last sixth held out), test_inputs, test_targets."""
+    """Parts of the arrays that `NAMES` lists; of inputs and targets the last sixth is held out."""
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     inputs, targets = tensors["inputs"], tensors["targets"]
     cut = len(inputs) - round(HELD_OUT * len(inputs))

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ravine.datasets.cache import Arrays, prepared
-from ravine.datasets.parts import Parts, mixed, parts_of
+from ravine.datasets.parts import NAMES, Parts, mixed, parts_of
+from ravine.datasets.schema import Content
 from ravine.datasets.source import Source, source
 
 VERSION = 1
@@ -36,11 +37,12 @@ def imdb(folder: str | Path | None = None) -> Parts:
     """
     where = source("imdb", "stanfordnlp/imdb", folder)
     key = f"imdb-bag-{VERSION}-{where.fingerprint()}"
-    return parts_of(prepared(key, lambda: _made(where)))
+    return parts_of(prepared(key, NAMES, lambda: _made(where)))
 
 
 def _made(where: Source) -> Arrays:
-    train, test = (where.table(split, ["text", "label"]) for split in ("train", "test"))
+    columns: dict[str, Content] = {"text": "texts", "label": "integers"}
+    train, test = (where.table(split, columns) for split in ("train", "test"))
     texts = [words(text) for text in train.column("text").to_pylist()]
     numbers = vocabulary(texts)
     order = mixed(len(texts))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ravine.datasets.schema import Content, complaint
 from ravine.errors import InputError, SettingError
 
 if TYPE_CHECKING:
@@ -56,11 +57,12 @@ class Source:
         stamp = [(str(self._local.resolve()), s.st_size, s.st_mtime_ns) for s in states]
         return hashlib.blake2b(repr(stamp).encode(), digest_size=8).hexdigest()
 
-    def table(self, split: str, columns: Sequence[str]) -> pa.Table:
-        """Some columns of "train" or "test".
+    def table(self, split: str, columns: Mapping[str, Content]) -> pa.Table:
+        """Some columns of "train" or "test", each with what it has to hold.
 
         Raises:
-            InputError: they cannot be had; the message says what to type.
+            InputError: they cannot be had, or hold something else or nulls; the message says what to
+                type.
         """
         try:
             found = self._downloaded(split) if self.folder is None else self._read(split)
@@ -71,6 +73,13 @@ class Source:
             raise InputError(
                 f"{self.words}, {split}, has columns {found.column_names}; expected {list(columns)}"
             )
+        for column, content in columns.items():
+            held = complaint(found.column(column), content)
+            if held is not None:
+                raise InputError(
+                    f"{self.words}, {split}, column {column!r} holds {held}; "
+                    f"expected {content} without nulls"
+                )
         return found.select(list(columns))
 
     def _file(self, split: str) -> Path:
@@ -116,7 +125,6 @@ def source(name: str, hub: str, folder: str | Path | None) -> Source:
     """
     found = folder or os.environ.get(VARIABLE) or None
     if found is not None and not Path(found).is_dir():
-        raise SettingError(
-            f"--data {found} is not a folder; expected one that holds {name}/train.parquet"
-        )
+        given = f"--data {found}" if folder else f"{VARIABLE}={found}"
+        raise SettingError(f"{given} is not a folder; expected one that holds {name}/train.parquet")
     return Source(name, hub, None if found is None else Path(found))

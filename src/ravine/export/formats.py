@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -55,15 +56,21 @@ def to_optuna(runs: list[Staged], problem: Mapping[str, object], place: Path) ->
     Its value is the last validation metric; a run that diverged has failed.
     """
     import optuna
+    from optuna.exceptions import OptunaError
+    from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        storage=f"sqlite:///{place}",
-        study_name=str(problem["name"]),
-        direction="maximize" if problem["maximize"] else "minimize",
-    )
     procedures = list(dict.fromkeys(each.run.trial.procedure for each in runs))
-    study.add_trials([_trial(each.stage, each.run, procedures) for each in runs])
+    trials = [_trial(each.stage, each.run, procedures) for each in runs]
+    try:
+        study = optuna.create_study(
+            storage=f"sqlite:///{place}",
+            study_name=str(problem["name"]),
+            direction="maximize" if problem["maximize"] else "minimize",
+        )
+        study.add_trials(trials)
+    except (OptunaError, SQLAlchemyError) as error:  # what SQLite says, such as of a full disk
+        raise OSError(str(error).splitlines()[0]) from error
 
 
 def _trial(stage: str, run: Run, procedures: Sequence[str]) -> FrozenTrial:
@@ -107,7 +114,8 @@ def export(folder: str | Path, to: str, out: str | Path | None = None) -> Path:
 
     Raises:
         UnknownNameError: no such format.
-        FolderError: the folder is no run folder, holds no run yet, or `out` is there already.
+        FolderError: the folder is no run folder or holds no run yet; `out` is there already, or
+            cannot be written.
         InputError: the other tool's library is not installed.
     """
     if to not in FORMATS:
@@ -115,15 +123,33 @@ def export(folder: str | Path, to: str, out: str | Path | None = None) -> Path:
     folder = Path(folder)
     write, name = FORMATS[to]
     place = folder / name if out is None else Path(out)
-    if place.exists():
-        raise FolderError(f"{place} is there already; name another one with --out, or remove it")
+    with explained(place.parent):
+        if place.exists():
+            raise FolderError(
+                f"{place} is there already; name another one with --out, or remove it"
+            )
     with explained(folder), closing(Store(folder, must_exist=True)) as store:
         runs, problem = staged(store), store.fact("problem")
     if not runs:
         raise FolderError(f"{folder} holds no run yet; continue the comparison first")
     try:
-        with explained(place.parent):
-            write(runs, problem, place)
+        _write_beside(place, lambda draft: write(runs, problem, draft))
     except ImportError as error:
         raise InputError(f"--to {to} needs {error.name}; type: pip install {error.name}") from error
     return place
+
+
+def _write_beside(place: Path, write: Callable[[Path], None]) -> None:
+    """Write beside the place and move there at once: what fails leaves nothing that would block the
+    next export."""
+    if not place.parent.is_dir():
+        raise FolderError(
+            f"cannot write to {place.parent}: it is no folder; name a file in one with --out"
+        )
+    with (
+        explained(place.parent),
+        tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as beside,
+    ):
+        draft = Path(beside) / place.name
+        write(draft)
+        draft.rename(place)
