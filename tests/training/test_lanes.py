@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ravine.recipes import Split
 from ravine.training.lane import Lane, Member, mean_over, pack, unpack
@@ -81,10 +81,31 @@ def test_population_equals_serial_for_every_rule(model, names, compiled):
             assert math.isclose(point.validation_cost, same.validation_cost, rel_tol=1e-10), key
 
 
+class Shared(nn.Module):
+    """Rows of digits through one attention, one recurrent layer and one dropout, each held twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.MultiheadAttention(8, 2, dropout=0.2, batch_first=True)
+        self.second = self.first
+        self.reader = nn.GRU(8, 8, batch_first=True)
+        self.reader_again = self.reader
+        self.noise = nn.Dropout(0.3)
+        self.scores = nn.Sequential(self.noise, nn.Linear(8, 10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.unflatten(1, (8, 8))
+        for attention in (self.first, self.second):
+            x = x + self.noise(attention(x, x, x, need_weights=False)[0])
+        x, state = self.reader(x)
+        x, _ = self.reader_again(input=x, hx=state)
+        return self.scores(x.mean(1))
+
+
 @pytest.mark.parametrize(
     "model",
-    [convolutional_with_noise, recurrent, transformer],
-    ids=["convolutions-batch-norm-dropout", "lstm", "transformer"],
+    [convolutional_with_noise, recurrent, transformer, Shared],
+    ids=["convolutions-batch-norm-dropout", "lstm", "transformer", "shared-layers"],
 )
 @pytest.mark.filterwarnings("error:There is a performance drop")  # nothing runs in turns
 def test_population_equals_serial_for_models_of_all_kinds(model):

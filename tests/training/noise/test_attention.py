@@ -97,3 +97,22 @@ def test_weights_are_dropped_by_key_and_scaled_up():
 def test_attention_with_keys_of_its_own_stays():
     layer = nn.MultiheadAttention(WIDTH, HEADS, dropout=0.5, add_bias_kv=True)
     assert keyed(layer) is layer
+
+
+def test_two_uses_of_one_layer_drop_apart_and_the_old_layer_stays_as_it_was():
+    layer = nn.MultiheadAttention(WIDTH, HEADS, dropout=0.5, batch_first=True)
+    model = keyed(nn.ModuleList([layer, layer]))
+    x = torch.randn(16, LENGTH, WIDTH)
+    zeros = [one(x, x, x, average_attn_weights=False)[1] == 0 for one in model]
+    same = (zeros[0] == zeros[1]).double().mean().item()
+    assert abs(same - 0.5) < 5 * math.sqrt(0.25 / zeros[0].numel())
+    assert dict(layer.named_buffers()) == {}
+    assert [name for name, _ in model.named_buffers()] == ["0.noise_key"]
+
+
+def test_causal_without_a_mask_is_refused_as_by_torch():
+    x = torch.randn(N, LENGTH, WIDTH)
+    for wrap in (lambda layer: layer, keyed):
+        layer = wrap(nn.MultiheadAttention(WIDTH, HEADS, dropout=0.5, batch_first=True))
+        with pytest.raises(RuntimeError, match="attn_mask"):
+            layer(x, x, x, is_causal=True, need_weights=False)

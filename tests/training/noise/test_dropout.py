@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from ravine.training.noise import KeyedDropout, keyed, keys, restart
-from ravine.training.noise.dropout import KeyedFeatureDropout
 
 N = 1_000_000
 
@@ -71,16 +70,57 @@ def test_every_dropout_is_replaced_and_keyed_apart():
     assert values != keys(list(values), seed=4, step=4)
 
 
+RANKS = {nn.Dropout1d: (2, 3), nn.Dropout2d: (2, 3, 4, 5), nn.Dropout3d: (1, 2, 3, 4, 5)}
+
+
+def sharing(out: torch.Tensor) -> list[bool]:
+    """Which axes share a mask."""
+    return [bool((out == out.narrow(axis, 0, 1)).all()) for axis in range(out.ndim)]
+
+
 @pytest.mark.parametrize(
-    ("kind", "spatial"), [(nn.Dropout1d, 1), (nn.Dropout2d, 2), (nn.Dropout3d, 3)]
+    ("kind", "rank"), [(kind, rank) for kind, ranks in RANKS.items() for rank in ranks]
 )
-def test_whole_channels_are_dropped_of_batches_and_of_single_examples(kind, spatial):
-    layer = keyed(kind(0.5))
-    assert isinstance(layer, KeyedFeatureDropout)
-    for lead in ((64, 16), (1000,)):
-        out = layer(torch.ones(*lead, *(3,) * spatial, dtype=torch.float64))
-        each = out.flatten(len(lead))
-        assert (each == each[..., :1]).all()
-        assert set(each.unique().tolist()) == {0.0, 2.0}
-        zeros = (each[..., 0] == 0).double().mean().item()
-        assert abs(zeros - 0.5) < 5 * math.sqrt(0.25 / each[..., 0].numel())
+@pytest.mark.filterwarnings("ignore:dropout[23]d. Received")
+def test_the_same_axes_share_a_mask_as_in_torch_at_every_rank(kind, rank):
+    """6 entries an axis, p = 1/2: an axis of independent masks looks shared with 2⁻⁵ or less (the
+
+    seed is fixed), whatever the other axes are; 1-D input has 64 entries."""
+    torch.manual_seed(0)
+    ones = torch.ones((6,) * rank if rank > 1 else (64,), dtype=torch.float64)
+    found, expected = keyed(kind(0.5))(ones), kind(0.5)(ones)
+    assert sharing(found) == sharing(expected)
+    assert set(found.unique().tolist()) == {0.0, 2.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [(nn.Dropout1d, (64, 32)), (nn.Dropout2d, (64, 32)), (nn.Dropout3d, (64, 8, 2, 2))],
+)
+@pytest.mark.filterwarnings("ignore:dropout[23]d. Received")
+def test_the_share_of_dropped_channels_is_p_below_full_rank_too(kind, shape):
+    """Over 400 keys: channels of one example, or every feature of a batch; bound: 5 deviations."""
+    layer, zeros = keyed(kind(0.3)), []
+    for key in range(400):
+        layer.noise_key.fill_(key * 2**20)
+        restart(layer)
+        out = layer(torch.ones(shape))
+        zeros.append((out[:, :1] if kind is not nn.Dropout2d else out).flatten(1)[:, :1] == 0)
+    share = torch.stack(zeros).double()
+    assert abs(share.mean().item() - 0.3) < 5 * math.sqrt(0.3 * 0.7 / share.numel())
+    assert not share.flatten(1).bool().all(1).any()  # never a whole batch: 0.3 ** 64
+
+
+@pytest.mark.parametrize(
+    ("kind", "rank"), [(nn.Dropout1d, 1), (nn.Dropout1d, 4), (nn.Dropout2d, 1), (nn.Dropout3d, 0)]
+)
+@pytest.mark.filterwarnings("ignore:dropout[23]d. Received")
+def test_what_torch_does_not_take_is_refused(kind, rank):
+    for layer in (kind(0.5), keyed(kind(0.5))):
+        with pytest.raises(RuntimeError):
+            layer(torch.ones((2,) * rank))
+
+
+def test_torchs_warning_about_a_rank_is_heard():
+    with pytest.warns(UserWarning, match="2-D input to dropout2d"):
+        keyed(nn.Dropout2d(0.5))(torch.ones(2, 3))

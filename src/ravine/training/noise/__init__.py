@@ -10,6 +10,7 @@ from torch import nn
 from ravine.training.noise.attention import KeyedAttention
 from ravine.training.noise.dropout import KeyedDropout, KeyedFeatureDropout
 from ravine.training.noise.keys import KEY, keys, restart
+from ravine.training.replacing import replaced
 
 FORMS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     nn.Dropout: lambda layer: KeyedDropout(layer.p),
@@ -23,14 +24,15 @@ FORMS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
 def keyed(model: nn.Module) -> nn.Module:
     """Replace the layers that draw noise inside a module (in place) by their keyed forms; return it.
 
-    Parameters keep their names. What draws noise without a layer of torch's is left as it is.
+    Parameters keep their names, and a layer that is used in several places stays one layer.
+    What draws noise without a layer of torch's is left as it is.
     """
-    make = FORMS.get(type(model))
-    if make is not None:
-        return make(model)
-    for name, child in model.named_children():
-        setattr(model, name, keyed(child))
-    return model
+    return replaced(model, _form)
+
+
+def _form(layer: nn.Module) -> nn.Module | None:
+    make = FORMS.get(type(layer))
+    return None if make is None else make(layer)
 
 
 __all__ = ["KEY", "KeyedDropout", "keyed", "keys", "restart"]

@@ -26,6 +26,9 @@ class KeyedAttention(nn.MultiheadAttention, Keyed):
             return attention
         made = cls.__new__(cls)
         made.__dict__.update(attention.__dict__)
+        # the key is the new layer's alone
+        made._buffers = dict(attention._buffers)
+        made._non_persistent_buffers_set = set(attention._non_persistent_buffers_set)
         made.hold_key()
         return made
 
@@ -40,11 +43,20 @@ class KeyedAttention(nn.MultiheadAttention, Keyed):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """As `nn.MultiheadAttention.forward`."""
+        """As `nn.MultiheadAttention.forward`.
+
+        Raises:
+            RuntimeError: `is_causal` without a mask, as in torch: it says of a mask what it is.
+        """
         if not self.training or self.dropout == 0:
             return super().forward(
                 *(query, key, value, key_padding_mask, need_weights),
                 *(attn_mask, average_attn_weights, is_causal),
+            )
+        if is_causal and attn_mask is None:
+            raise RuntimeError(
+                "is_causal=True comes without attn_mask; expected the mask as well, e.g. "
+                "attn_mask=nn.Transformer.generate_square_subsequent_mask(length)"
             )
         lone = query.ndim == 2
         given = [x.unsqueeze(0) if lone else self._batch_first(x) for x in (query, key, value)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from ravine.training.noise.keys import Keyed
@@ -25,11 +26,15 @@ class KeyedDropout(Keyed):
 
 
 class KeyedFeatureDropout(KeyedDropout):
-    """As `nn.Dropout1d(p)`, `2d` and `3d`: whole channels [n, channels, ...] are zeroed.
+    """As `nn.Dropout1d(p)`, `2d` and `3d`: whole channels are zeroed.
+
+    Channels lie as torch reads them. `Dropout1d` and `3d` take [n, channels, ...] of full rank, 3
+    and 5, and below it one example, [channels, ...]. `Dropout2d` takes [n, channels, ...] at every
+    rank: of [n, features] it zeroes features one by one.
 
     Args:
         p: the probability.
-        spatial: axes behind the channels; an input without examples has one axis less in front.
+        spatial: 1, 2 or 3, axes behind the channels at full rank.
     """
 
     def __init__(self, p: float, spatial: int):
@@ -37,7 +42,18 @@ class KeyedFeatureDropout(KeyedDropout):
         self._spatial = spatial
 
     def forward(self, x: Tensor) -> Tensor:
-        """See `KeyedDropout.forward`."""
+        """See `KeyedDropout.forward`.
+
+        Raises:
+            RuntimeError: x has a rank that torch's layer does not take.
+        """
+        x = _TORCHS[self._spatial](x, training=False)  # what torch says to this rank, no noise
         if not self.training or self.p == 0:
             return x
-        return self.dropped(x, self.p, x.ndim - self._spatial)
+        axes = 2 if self._spatial == 2 or x.ndim == self._spatial + 2 else 1
+        if x.ndim < axes:
+            raise RuntimeError(f"input has {x.ndim} axes; feature dropout expects {axes} or more")
+        return self.dropped(x, self.p, axes)
+
+
+_TORCHS = {1: F.dropout1d, 2: F.dropout2d, 3: F.dropout3d}
