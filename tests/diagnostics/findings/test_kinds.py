@@ -59,8 +59,8 @@ PAIRS = {
         (ALL_STUCK, (), {"broadcast_targets": 0.0}),
     ),
     "constant_output": (
-        (ALL_STUCK, (), {"output_spread": 1e-8}),
-        (ALL_STUCK, (), {"output_spread": 0.06}),
+        (ALL_STUCK, (), {"output_std": 1e-8, "output_spread": 1e-8}),
+        (ALL_STUCK, (), {"output_std": 1e-4, "output_spread": 1e-4}),
     ),
     "frozen_parameters": (
         (ALL_STUCK, (), {"frozen_parameters": 0.5}),
@@ -84,7 +84,7 @@ PAIRS = {
     ),
     "batch_norm_misuse": (
         (LEARNED, (2, 2, 2), {"batch_norm_trains@bn": 1.0, "batch_norm_gap@bn": 0.8}),
-        (LEARNED, (2, 2, 2), {"batch_norm_trains@bn": 1.0, "batch_norm_gap@bn": 0.5}),
+        (LEARNED, (2, 2, 2), {"batch_norm_trains@bn": 1.0, "batch_norm_gap@bn": 0.25}),
     ),
     "vanishing_gradients": ((ALL_STUCK, (), SHRINKING), (ALL_STUCK, (), GENTLE)),
     "exploding_gradients": ((ALL_STUCK, (), GROWING), (ALL_STUCK, (), GENTLE)),

@@ -31,6 +31,45 @@ def test_cross_entropy_of_classes():
     assert found["target_classes"] == 3
     entropy = -sum(p * math.log(p) for p in SHARES)
     assert found["loss_of_a_constant"] == pytest.approx(entropy, rel=1e-12)
+    assert found["loss_of_zeros"] == pytest.approx(math.log(3), rel=1e-12)
+    assert found["least_loss"] == 0
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        F.mse_loss,
+        F.smooth_l1_loss,
+        lambda o, t: F.huber_loss(o, t, delta=0.5),
+        lambda o, t: (o - t).square().mean(),
+        lambda o, t: (o - t).abs().mean(),
+        lambda o, t: F.mse_loss(o, t, reduction="sum"),
+        F.binary_cross_entropy_with_logits,
+        lambda o, t: F.binary_cross_entropy_with_logits(
+            o, t, pos_weight=torch.tensor([1.0, 3.0, 0.5], dtype=torch.float64)
+        ),
+    ],
+)
+def test_losses_of_zeros_and_of_the_targets_themselves_are_the_cost_s(cost):
+    targets = torch.rand(12, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = read(cost, targets)
+    zeros = float(cost(torch.zeros_like(targets), targets))
+    assert found["loss_of_zeros"] == pytest.approx(zeros, rel=1e-12)
+    if found["cost_is_likelihood_of_logits"]:
+        logits = targets.logit().requires_grad_()
+        best = torch.optim.LBFGS([logits], max_iter=500, line_search_fn="strong_wolfe")
+        best.param_groups[0].update(tolerance_grad=1e-12, tolerance_change=1e-16)
+
+        def closure() -> torch.Tensor:
+            best.zero_grad()
+            loss = cost(logits, targets)
+            loss.backward()
+            return loss
+
+        best.step(closure)
+        assert found["least_loss"] == pytest.approx(cost(logits, targets).item(), rel=1e-9)
+    else:
+        assert found["least_loss"] == 0
 
 
 def test_it_is_found_behind_label_smoothing():

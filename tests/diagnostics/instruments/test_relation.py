@@ -63,6 +63,24 @@ def test_what_has_no_relation_lies_within_chance(n: int, d: int) -> None:
     assert named(compared(related, related[:, :1] ** 3))["relation"] > 4
 
 
+def test_long_targets_are_told_by_all_of_their_numbers() -> None:
+    """The first 64 are the same for all: what is left shows in projections alone."""
+    x = drawn(128, 2)
+    t = torch.cat([torch.zeros(128, 64, dtype=torch.float64), x, x], 1)
+    relation = Relation()
+    look = look_at(nn.Linear(2, 68).double(), x, t, F.mse_loss)
+    found = named(relation.look(look))
+    assert found["relation"] > 5
+    assert found["relation_of_indices"] == 0
+
+
+def test_one_example_alone_is_compared_with_nothing(recwarn) -> None:
+    """128 copies of it."""
+    same = drawn(1, 2).expand(128, 2)
+    assert compared(same, drawn(128, 1)) == {}
+    assert not recwarn
+
+
 def test_examples_that_come_twice_count_once() -> None:
     x, t = drawn(80, 3), drawn(80, 1, seed=1)
     once, twice = compared(x, t), compared(x.repeat(2, 1), t.repeat(2, 1))

@@ -97,6 +97,15 @@ def test_filters_of_convolutions() -> None:
     assert read(layer) == 0.5
 
 
+@pytest.mark.parametrize("kind", [nn.Embedding, nn.EmbeddingBag])
+def test_units_of_an_embedding_are_its_columns(kind) -> None:
+    layer = kind(7, 4)
+    assert read(layer) == 0
+    with torch.no_grad():
+        layer.weight[:, 2] = layer.weight[:, 0]
+    assert read(layer) == 0.5
+
+
 def test_groups_see_different_channels() -> None:
     """Equal filters of different groups are no twins; those of one group are."""
     layer = nn.Conv1d(4, 4, 3, groups=2).double()

@@ -29,9 +29,20 @@ REACH, FURTHER = 0.08, 4.0
 predictor leaves. Healthy: 0.05, or 1.5 times; held up: 0.12 and 0.18, where the predictor leaves 0.00
 and 0.03."""
 
+NOWHERE = 1.2
+"""Training that costs more than a constant output comes to nothing, though validation may have targets
+that are smaller. Healthy: at most 1.0, where nearly all of the targets is noise."""
+
 CHANCE = 3.0
 """Standard errors of chance from which on targets are related to inputs. Shuffled: at most 2; related
 ones: at least 3.9, nearly all above 10."""
+
+LEARNED, BETTER = 0.9, 0.8
+"""Validation at its best over a constant output, and a metric over what it was before training, or over
+the error of guesses; of the targets of other inputs they stay at 1."""
+EVEN = 0.97
+"""Classes' entropy over the logarithm of their number from which on a metric gets no better than that by
+saying always the same: 60 to 40 has 0.97. In minibatches of n it is (classes - 1)/2n too small."""
 
 PER_CLASS = 3
 """Examples a class in the minibatch from which on its own shares of classes say what a constant
@@ -43,15 +54,20 @@ class Outcome:
     """Losses, in the cost's units; NaN where unknown.
 
     Attributes:
-        steps: gradient steps with a loss.
+        steps: gradient steps so far.
         start, end: of training, medians of the first and of the last fifth (at least 5 steps).
         constant: of the best constant output, if it can be known.
         validation: what validation costs at the end; best: at best; before: before training.
         left, train_left: share of the constant's loss that is left, in validation (in training if there
             is none), and in training; where that is unknown, of the first losses, of the smaller of
-            `start` and `before`.
+            `start` and `before`. Both less what the targets themselves lose, as shares do.
         metric_left: the metric at the end over that at the start, for one that is minimized; of one
             that is maximized and at most 1, such as an accuracy, what is missing to 1 over that.
+        learned: whether validation of classes was ever far below a constant output, in its cost, or in
+            its metric where classes are equally frequent; of other targets, those of training may be
+            noisier.
+        indices: whether inputs are indices. Of these quick predictors see what each stands for, not
+            which go together, or in which order.
         relation: how far targets agree with inputs beyond chance, in its standard errors.
         attainable: share of a constant's loss that a quick predictor leaves, from inputs alone: of its
             squared error, or the root of that if the cost grows with the error itself.
@@ -67,12 +83,16 @@ class Outcome:
     left: float
     train_left: float
     metric_left: float
+    learned: bool = False
+    indices: bool = False
     relation: float = math.nan
     attainable: float = math.nan
 
     @property
     def well(self) -> bool:
         """Whether it trains well: little of the loss is left, and the metric came with it."""
+        if self.train_left > NOWHERE:
+            return False
         return self.fine or (self.left < WELL and not self.metric_left > 0.6 and not self.behind)
 
     @property
@@ -98,7 +118,7 @@ class Outcome:
     @property
     def unrelated(self) -> bool:
         """Whether nothing shows that they do."""
-        return self.relation <= CHANCE
+        return self.relation <= CHANCE and not self.learned
 
     def severity(self, directness: float) -> float:
         """How bad a finding is: what it costs, times how directly it was seen (1: a cause that is
@@ -109,31 +129,47 @@ class Outcome:
 
 def outcome(history: History, facts: Facts) -> Outcome:
     """The outcome so far."""
-    losses = history.series("loss").values
+    losses, taken = history.series("loss").values, history.series("loss").steps
     some = max(5, len(losses) // 5)
     tail = losses[-some:]
     end = median(tail) if len(finite(tail)) > len(tail) / 2 else math.nan
     validation = history.series("validation_cost").values
     now = _now(validation)
     start, before = median(losses[:5]), validation[0] if validation else math.nan
-    constant = _constant(history, facts)
-    reference = constant if constant > 0 else _least(start, before)
-    train_left = _over(end, reference)
-    left = _over(now, reference) if validation else train_left
+    constant, least = _constant(history, facts), usual(history, "least_loss")
+    best = min(finite(validation), default=math.nan)
+    reference = constant if constant > 0 else _smallest(start, before)
+    least = least if constant > least else 0.0
+    train_left = _over(end - least, reference - least)
+    left = _over(now - least, reference - least) if validation else train_left
     return Outcome(
-        len(losses),
+        taken[-1] + 1 if taken else 0,
         start,
         end,
         constant,
         now,
-        min(finite(validation), default=math.nan),
+        best,
         before,
         left,
         train_left,
         _metric_left(history, facts),
+        _of_classes(history) and (best < LEARNED * constant or _metric_learned(history, facts)),
+        last(history, "relation_of_indices") == 1,
         last(history, "relation"),
         last(history, "probe_left") ** (0.5 if always(history, "cost_is_robust") else 1.0),
     )
+
+
+def _of_classes(history: History) -> bool:
+    kinds = ("classes", "shares", "logits")
+    return any(always(history, f"cost_is_likelihood_of_{kind}") for kind in kinds)
+
+
+def _metric_learned(history: History, facts: Facts) -> bool:
+    missing, log_classes = metric_missing(history, facts), usual(history, "loss_of_zeros")
+    if not (usual(history, "loss_of_a_constant") > EVEN * log_classes and missing):
+        return False
+    return _now(missing) < BETTER * min(missing[0], 1 - math.exp(-log_classes))
 
 
 def _constant(history: History, facts: Facts) -> float:
@@ -148,17 +184,23 @@ def _now(validation: Sequence[float]) -> float:
     return median(validation[-3:]) if validation and math.isfinite(validation[-1]) else math.nan
 
 
-def _metric_left(history: History, facts: Facts) -> float:
+def metric_missing(history: History, facts: Facts) -> list[float]:
+    """The validation metric, as what is missing to 1 where it is maximized; empty where it says nothing
+    of its own."""
     metric = finite(history.series("validation_metric").values)
     if metric == finite(history.series("validation_cost").values):
-        return math.nan  # it says nothing of its own
-    if len(metric) < 2 or (facts.maximize and max(metric) > 1):
-        return math.nan
-    missing = [1 - value for value in metric] if facts.maximize else metric
-    return _over(_now(missing), missing[0])
+        return []
+    if facts.maximize:
+        return [1 - value for value in metric] if max(metric, default=2.0) <= 1 else []
+    return metric
 
 
-def _least(*values: float) -> float:
+def _metric_left(history: History, facts: Facts) -> float:
+    missing = metric_missing(history, facts)
+    return math.nan if len(missing) < 2 else _over(_now(missing), missing[0])
+
+
+def _smallest(*values: float) -> float:
     return min(finite(values), default=math.nan)
 
 

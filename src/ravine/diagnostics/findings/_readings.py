@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 from ravine.diagnostics.history import History
 
+SAME = 1e-5
+"""Of an output's size, what is left in float32 of a sum that cancels."""
+
 LAST = 3
 """Measurements that the present is taken from: what was there once does not persist."""
 
@@ -50,6 +53,21 @@ def always(history: History, quantity: str, place: str = "") -> bool:
 def usual(history: History, quantity: str) -> float:
     """Median of all measurements of the whole run; NaN if there is none."""
     return median(history.series(quantity).values)
+
+
+def constant_outputs(history: History) -> bool:
+    """Whether all examples got the same output, at first and usually: it varied over them by a rounding
+    of the largest output, or of what it varied by within an example."""
+    stds = history.series("output_std")
+    if len(stds) < LAST:
+        return False
+    means, spreads = dict(history.series("output_mean")), dict(history.series("output_spread"))
+    sizes = [
+        max(abs(means.get(step, 0.0)), std / spreads[step] if spreads.get(step, 0.0) > 0 else 0.0)
+        for step, std in stds
+    ]
+    same = [std <= SAME * size for std, size in zip(stds.values, sizes, strict=True)]
+    return same[0] and sum(same) > len(same) / 2
 
 
 def worst_place(history: History, quantity: str, at_first: bool = False) -> tuple[str, float]:

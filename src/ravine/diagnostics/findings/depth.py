@@ -7,7 +7,7 @@ import math
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.findings._outcome import Outcome, outcome
-from ravine.diagnostics.findings._readings import always, first
+from ravine.diagnostics.findings._readings import always, constant_outputs, finite, first, usual
 from ravine.diagnostics.history import History
 
 VANISHED = 1e-3
@@ -20,8 +20,11 @@ FORGETS = 0.35
 """A time step's share of it that is less than torch's own start gives: an RNN 0.45, a GRU 0.62, an
 LSTM 0.58. With these a run fails for another reason first, unless it has to remember for long."""
 TOO_MUCH, TOO_MUCH_SQUARED = 2.0, 4.0
-"""The first loss over that of a constant output; healthy starts: at most 1.4. Of a squared error outputs
-that start as wide as the targets have 2 already, healthy starts 2.3, and 4 at 1.7 times their width."""
+"""The first loss over that of the best constant output, and over that of zeros; healthy starts: at most
+1.4. Of a squared error outputs that start as wide as the targets have 2 already, healthy starts 2.3, and
+4 at 1.7 times their width."""
+NOTHING = 1e-4
+"""Deviation of the outputs over the examples at the start, over what it has to become."""
 TOO_LITTLE = 1e-2
 """Deviation of the last layer's outputs over that of the first one's; healthy starts: at least 0.05."""
 
@@ -110,12 +113,19 @@ def _forwards(history: History, result: Outcome) -> list[Finding]:
     start = first(history, "loss")
     places = history.places("activation_std")
     stds = [first(history, "activation_std", place) for place in places]
-    squared = always(history, "cost_is_squared_error")
-    bound = (TOO_MUCH_SQUARED if squared else TOO_MUCH) * result.constant
+    squared, directness = always(history, "cost_is_squared_error"), 0.91
+    plain = max(finite([result.constant, usual(history, "loss_of_zeros")]), default=math.nan)
+    bound = (TOO_MUCH_SQUARED if squared else TOO_MUCH) * plain
     if start > bound > 0 and result.before > bound:
         evidence = (
-            f"The first loss is {start:.3g} where a constant output has {result.constant:.3g}: "
+            f"The first loss is {start:.3g} where outputs of 0 and the best constant have {plain:.3g}: "
             f"outputs start with a deviation of {first(history, 'output_std'):.3g}."
+        )
+    elif _nothing(history, result):
+        directness, evidence = (
+            0.86,
+            f"Outputs start with a deviation of {first(history, 'output_std'):.2g} where targets have "
+            f"{_unit(history, result):.2g}.",
         )
     elif len(stds) > 2 and 0 < stds[-1] < TOO_LITTLE * stds[0] and _random(history):
         evidence = (
@@ -127,7 +137,21 @@ def _forwards(history: History, result: Outcome) -> list[Finding]:
     remedy = (
         "Scale starting weights by fan-in: init='he_normal' for ReLU, 'glorot_uniform' for tanh."
     )
-    return [Finding("bad_scale_at_start", result.severity(0.91), evidence, remedy, 0)]
+    return [Finding("bad_scale_at_start", result.severity(directness), evidence, remedy, 0)]
+
+
+def _nothing(history: History, result: Outcome) -> bool:
+    """Whether outputs start next to 0, though not quite the same for all examples."""
+    begun = first(history, "output_std")
+    small = 0 < begun < NOTHING * _unit(history, result)
+    return small and _random(history) and not constant_outputs(history)
+
+
+def _unit(history: History, result: Outcome) -> float:
+    """What outputs have to vary by in the end: targets' deviation, or 1 for scores."""
+    if always(history, "cost_is_squared_error") and not always(history, "cost_is_robust"):
+        return math.sqrt(result.constant) if result.constant > 0 else math.nan
+    return 1.0
 
 
 def _random(history: History) -> bool:

@@ -6,13 +6,17 @@ import math
 
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
-from ravine.diagnostics.findings._outcome import Outcome, outcome
+from ravine.diagnostics.findings._outcome import Outcome, metric_missing, outcome
 from ravine.diagnostics.findings._readings import finite, last, median
 from ravine.diagnostics.findings.rate import stands
 from ravine.diagnostics.history import History
 
 LEFT = 0.25
 """Share of the constant's loss left in validation, where overfitting matters."""
+BY_HEART = 0.1
+"""Share of the loss left in training where nothing is left to learn: a good metric does not excuse it."""
+WORSE = 0.1
+"""A metric over its best, as a share of the way that it had come."""
 GAP = 0.5
 """Training loss over validation cost."""
 RISE = 1.2
@@ -23,7 +27,7 @@ unknown, of the first loss, which exceeds it by the variance of the untrained ou
 that of training targets: where these are noisier than those of validation, less is left of it."""
 UNFIT = 0.5
 """Share of the loss left in training from which on a model may be too small."""
-BETTER = 0.8
+BETTER = 0.7
 """What a quick predictor leaves, over what the model leaves in training: it shows that more is to be
 had."""
 FALLS = 0.99
@@ -39,14 +43,14 @@ def find(history: History, facts: Facts) -> list[Finding]:
     """overfitting, underfitting, shuffled_labels."""
     result = outcome(history, facts)
     found = [
-        _overfitting(history, result),
+        _overfitting(history, facts, result),
         _shuffled(history, result),
         _underfitting(history, result),
     ]
     return [finding for finding in found if finding is not None]
 
 
-def _overfitting(history: History, result: Outcome) -> Finding | None:
+def _overfitting(history: History, facts: Facts, result: Outcome) -> Finding | None:
     """Validation is worse than it was, or stands far above training, and does not fall any more."""
     curve = history.series("validation_cost")
     if len(curve) < 3:
@@ -62,7 +66,7 @@ def _overfitting(history: History, result: Outcome) -> Finding | None:
     apart = result.end < GAP * result.validation and not lately < STILL * then
     if not result.held or not result.left > LEFT or not (rising or apart):
         return None
-    if result.train_left > 0.5:
+    if result.train_left > 0.5 or (_metric_holds(history, facts) and result.train_left > BY_HEART):
         return None
     at = curve.steps[curve.values.index(result.best)]
     return Finding(
@@ -73,6 +77,16 @@ def _overfitting(history: History, result: Outcome) -> Finding | None:
         f"Stop at step {at}, regularize (weight decay, dropout), or get more data.",
         at,
     )
+
+
+def _metric_holds(history: History, facts: Facts) -> bool:
+    """Whether a metric of its own is as good as it was at its best: costs also rise where a model
+    grows more certain of the same errors."""
+    metric = metric_missing(history, facts)
+    if len(metric) < 3:
+        return False
+    levels = [median(metric[i : i + 3]) for i in range(len(metric) - 2)]
+    return levels[-1] - min(levels) < WORSE * (metric[0] - min(levels))
 
 
 def _shuffled(history: History, result: Outcome) -> Finding | None:
@@ -96,9 +110,10 @@ def _shuffled(history: History, result: Outcome) -> Finding | None:
 
 def _no_relation(history: History, result: Outcome) -> tuple[float, str] | None:
     """Targets have nothing to do with inputs, and validation learns nothing."""
-    if result.well or not max(result.left, result.train_left) > NOTHING_OF_ANOTHER:
+    bound = NOTHING if result.indices else NOTHING_OF_ANOTHER
+    if result.well or not max(result.left, result.train_left) > bound:
         return None
-    return 0.86, (
+    return 0.72 if result.indices else 0.86, (
         f"Targets of inputs that are alike agree no more than by chance ({result.relation:.2g} standard "
         f"errors, {last(history, 'relation_examples'):.0f} examples), and validation stays at "
         f"{result.left:.0%} of a constant output's cost."
@@ -125,7 +140,7 @@ def _by_heart(history: History, result: Outcome) -> tuple[float, str] | None:
     n = max(5, len(losses) // 8)
     nothing = NOTHING if math.isfinite(result.constant) else NOTHING_OF_ANOTHER
     learned = median(losses[-n:]) < 0.97 * median(losses[n : 2 * n])
-    if result.left < nothing or not (noise or learned):
+    if result.learned or result.left < nothing or not (noise or learned):
         return None
     validation = history.series("validation_cost").values
     third = len(validation) // 3
@@ -149,7 +164,8 @@ def _underfitting(history: History, result: Outcome) -> Finding | None:
     """Nothing else in the way, and the training loss stands high where more is to be had: too little
     capacity, or too little time."""
     known = math.isfinite(result.constant)
-    if result.well or result.unrelated or not result.train_left > (UNFIT if known else NOTHING):
+    unrelated = result.unrelated and not result.indices
+    if result.well or unrelated or not result.train_left > (UNFIT if known else NOTHING):
         return None
     better = result.attainable < BETTER * result.train_left
     if math.isfinite(result.attainable) and not (better or result.train_left > NOTHING):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.findings._outcome import Outcome, outcome
@@ -25,6 +27,9 @@ LEAP = 5.0
 """A step over the median of those before it."""
 JUMP, DOWN = 30.0, 0.8
 """A loss over the largest of the ten before it, and their median over the first losses."""
+EARLY, BACK = 3, 3.0
+"""A jump after so few losses is one minibatch's if the next loss is so many times smaller: what a rate
+drives up goes on rising."""
 LOST = 1.05
 """The loss at the end over its best level, which it does not find again."""
 
@@ -129,7 +134,7 @@ def _cliff(history: History, result: Outcome) -> Finding | None:
     n = max(5, len(losses) // 10)
     levels = [median(losses[i : i + n]) for i in range(0, len(losses) - n + 1, n)]
     lowest = min([*finite(levels), *finite([result.best])], default=float("nan"))
-    if not max(result.left, result.train_left) > 0.9 or not result.end > LOST * lowest:
+    if not max(result.left, result.train_left) > 0.9 or result.end <= LOST * lowest:
         return None
     ratios = finite(history.series("overshoot_ratio").values)
     leap, over = max(finite(steps.values), default=0.0), max(ratios, default=0.0)
@@ -157,11 +162,20 @@ def _cliff(history: History, result: Outcome) -> Finding | None:
 
 def _jump(history: History, result: Outcome) -> tuple[int, float] | None:
     """Step and height of the first loss that is far above all of the ten before it, in a run that was
-    on its way down: a rate that is too high takes some steps to get there."""
+    on its way down, or the minibatch's own: a rate that is too high takes some steps to get there."""
     curve = history.series("loss")
-    for place in range(10, len(curve)):
-        before = finite(curve.values[place - 10 : place])
-        most = max(before, default=0.0)
-        if median(before) < DOWN * result.start and curve.values[place] > JUMP * most > 0:
-            return curve.steps[place], curve.values[place] / most
+    for place in range(EARLY, len(curve)):
+        before = finite(curve.values[max(0, place - 10) : place])
+        most, jump = max(before, default=0.0), curve.values[place]
+        if not jump > JUMP * most > 0:
+            continue
+        on_its_way = place >= 10 and median(before) < DOWN * result.start
+        if on_its_way or _falls_back(curve.values[place:]):
+            return curve.steps[place], jump / most
+        return None
     return None
+
+
+def _falls_back(losses: Sequence[float]) -> bool:
+    """Whether the first of these losses was far above the next one."""
+    return len(losses) > 1 and losses[0] > BACK * losses[1]

@@ -9,7 +9,7 @@ from itertools import pairwise
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.findings._outcome import Outcome, outcome
-from ravine.diagnostics.findings._readings import median
+from ravine.diagnostics.findings._readings import finite, median
 from ravine.diagnostics.history import History
 
 FEW = 4
@@ -22,6 +22,11 @@ SLOW = 6
 """Steps between two crossings from which on it is no noise, whose crossings are two steps apart."""
 WIDE = 0.5
 """From the 10th to the 90th percentile of the loss, less its trend, over its median."""
+BACK = 0.25
+"""Share of the first or a constant's loss that it rises by, from its lowest tenth of the run to its last,
+to at least twice as much, where it swings so slowly that there is no second crossing."""
+AT_ONCE = 0.5
+"""Share of that rise within two steps in a row, as medians of 5, beyond which it is a jump, no swing."""
 LEFT = 0.2
 """Share of a constant's loss that is left where a swinging loss matters, at the height of its swings."""
 
@@ -29,7 +34,10 @@ LEFT = 0.2
 def find(history: History, facts: Facts) -> list[Finding]:
     """noisy_gradient, oscillating_loss."""
     result = outcome(history, facts)
-    found = [_noisy(history, facts, result), _swinging(history, result)]
+    found = [
+        _noisy(history, facts, result),
+        _swinging(history, result) or _swung_back(history, result),
+    ]
     return [finding for finding in found if finding is not None]
 
 
@@ -47,7 +55,7 @@ def _noisy(history: History, facts: Facts, result: Outcome) -> Finding | None:
         if variance > 0
         else f"A minibatch has {facts.batch_size} example(s)"
     )
-    spread = statistics.pstdev(history.series("loss").values[-50:] or [0.0])
+    spread = statistics.pstdev(finite(history.series("loss").values[-50:]) or [0.0])
     return Finding(
         "noisy_gradient",
         result.severity(0.93),
@@ -81,4 +89,26 @@ def _swinging(history: History, result: Outcome) -> Finding | None:
         f"{len(half) / crossings:.0f} steps from one crossing to the next; its level is {level:.3g}.",
         "Lower the momentum, or the learning rate.",
         0,
+    )
+
+
+def _swung_back(history: History, result: Outcome) -> Finding | None:
+    """It came down, and went up again, little by little."""
+    losses = finite(history.series("loss").values)
+    n = max(5, len(losses) // 10)
+    levels = [median(losses[i : i + n]) for i in range(0, len(losses) - n + 1, n)]
+    if result.well or len(levels) < 5 or not math.isfinite(result.end):
+        return None
+    lowest, reference = min(levels), result.constant if result.constant > 0 else result.start
+    rise = levels[-1] - lowest
+    if not (rise > BACK * reference and levels[-1] > 2 * lowest):
+        return None
+    if max(later - earlier for earlier, later in pairwise(levels)) > AT_ONCE * rise:
+        return None
+    return Finding(
+        "oscillating_loss",
+        result.severity(0.88),
+        f"The loss came down to {lowest:.3g} and went up to {levels[-1]:.3g} again, little by little.",
+        "Lower the momentum, or the learning rate.",
+        history.series("loss").steps[n * levels.index(lowest)],
     )

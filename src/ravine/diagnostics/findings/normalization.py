@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.findings._outcome import outcome
@@ -10,8 +12,14 @@ from ravine.diagnostics.history import History
 
 FEW = 3
 """Examples in a minibatch below which their statistics are noise."""
-GAP = 0.6
-"""Root mean square, in deviations; healthy runs have 0.23 at most, at minibatches of 32."""
+GAP, CHANCE = 0.3, 2.0
+"""Root mean square, in deviations, and over √(1.5/n), what n values in a minibatch make of it by chance:
+1/n from the mean and 1/2n from the deviation; 0.22 at 32. Healthy: 0.23 there."""
+
+
+def _bound(history: History, place: str) -> float:
+    count = first(history, "batch_norm_count", place)
+    return max(GAP, CHANCE * math.sqrt(1.5 / count)) if count > 0 else GAP
 
 
 def find(history: History, facts: Facts) -> list[Finding]:
@@ -28,7 +36,7 @@ def find(history: History, facts: Facts) -> list[Finding]:
     if size < FEW:
         evidence = f"Batch norm takes its statistics from {size:.0f} example(s) at a time."
         remedy = "Use larger minibatches, or GroupNorm or LayerNorm."
-    elif gap > GAP and result.left > 1.5 * result.train_left:
+    elif gap > _bound(history, place) and result.left > 1.5 * result.train_left:
         evidence = (
             f"In {place} the training form and the evaluation form are {gap:.2g} deviations apart; "
             f"{result.train_left:.0%} of the loss is left in training and {result.left:.0%} in "

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.findings._outcome import Outcome, outcome
-from ravine.diagnostics.findings._readings import always, finite, first, late, median, usual
+from ravine.diagnostics.findings._readings import (
+    always,
+    constant_outputs,
+    finite,
+    first,
+    late,
+    median,
+    usual,
+)
 from ravine.diagnostics.history import History
 
 SQUASHED = {"ends_in_sigmoid": "sigmoid", "ends_in_tanh": "tanh", "ends_in_relu": "ReLU"}
@@ -17,18 +27,19 @@ BEYOND = {
 }
 """Where targets lie that it cannot return."""
 
+LARGE, FAR = 10.0, 30.0
+"""Deviation of targets, and over that of the outputs at the start; a network that suits its targets is
+of the order of 1, and starts at a tenth to a half of their deviation."""
+
 MISSED = 0.05
 """Share of such targets that is no accident."""
 
 CUT_OFF = 0.2
 """A ReLU at the output cuts off where this share of the outputs is 0."""
 
-SAME = 1e-5
-"""Outputs whose spread over the examples is below this share of that within one are the same: what
-is left in float32 of a sum that cancels."""
-
-COLLAPSED = 0.05
-"""The same, for outputs that were apart: a tenth of the least that a healthy run begins with."""
+COLLAPSED, SHRUNK = 0.05, 0.3
+"""The same, for outputs that were apart: a tenth of the least that a healthy run begins with, and less
+than so much of what this one began with."""
 
 
 def find(history: History, facts: Facts) -> list[Finding]:
@@ -41,6 +52,7 @@ def find(history: History, facts: Facts) -> list[Finding]:
         _squashed(history, result),
         _broadcast(history, result),
         _metric_stays(history, result),
+        _out_of_scale(history, result),
         _constant(history, result),
     ]
     return [finding for finding in found if finding is not None]
@@ -174,18 +186,44 @@ def _metric_stays(history: History, result: Outcome) -> Finding | None:
     )
 
 
+def _out_of_scale(history: History, result: Outcome) -> Finding | None:
+    """Targets of another order than what a network starts with: its outputs have far to go."""
+    if result.well or not always(history, "cost_is_squared_error") or not result.constant > 0:
+        return None
+    width = result.constant if always(history, "cost_is_robust") else math.sqrt(result.constant)
+    begun = first(history, "output_std")
+    if not (width > LARGE and width > FAR * begun):
+        return None
+    return Finding(
+        "cost_target_mismatch",
+        result.severity(0.86),
+        f"Targets vary by {width:.3g}, outputs by {begun:.3g} at the start; {result.left:.0%} of the "
+        "loss of a constant output is left.",
+        "Standardize targets, and undo it after the model.",
+        0,
+    )
+
+
 def _constant(history: History, result: Outcome) -> Finding | None:
     begun, now = first(history, "output_spread"), late(history, "output_spread")
-    if result.well or not now < COLLAPSED:
+    if result.well:
         return None
-    from_the_start = max(begun, now) < SAME
+    if constant_outputs(history):
+        return Finding(
+            "constant_output",
+            result.severity(0.94),
+            f"All examples get the same output: over them it varies by "
+            f"{usual(history, 'output_std'):.2g}, which is what rounding leaves.",
+            "Look for what loses the inputs: all dropped, a mean over the wrong axis, whole numbers.",
+            0,
+        )
+    if not (now < COLLAPSED and now < SHRUNK * begun):
+        return None
     return Finding(
         "constant_output",
-        result.severity(0.93 if from_the_start else 0.72),
+        result.severity(0.72),
         f"All examples get the same output: it varies over them by {now:.2g} of what it varies "
         f"within one ({begun:.2g} at the first step).",
-        "Look for what loses the inputs: all dropped, a mean over the wrong axis, whole numbers."
-        if from_the_start
-        else "Units died or saturated on the way: lower the learning rate, look at the layers.",
+        "Units died or saturated on the way: lower the learning rate, look at the layers.",
         history.series("output_spread").steps[0],
     )

@@ -13,13 +13,18 @@ BLOWN, BLOWN_FAR = 2.0, 10.0
 that came to something afterwards, the second. Healthy: 1.65, single losses 3.3; too high: 2.2."""
 OVERSHOOTS = 2.0
 """εgᵀHg/gᵀg from which on a step of gradient descent ends higher than it began."""
-LEAPS = 1.5
-"""|Δθ|/|θ| of a step, the median parameter's; healthy networks: at most 0.6."""
+LEAPS = 0.8
+"""|Δθ|/|θ| of one of the first steps, the median parameter's, of those that do not start at 0; healthy:
+at most 0.6, of linear models, 0.3 of networks."""
 WAY = 0.05
 """The way gone over the size of the parameters; healthy runs: at least 0.46."""
-FAR_WAY, STRAIGHT, APART = 0.3, 0.6, 10
+FAR_WAY, STRAIGHT, APART, STRAIGHT_ON = 0.3, 0.6, 10, 0.8
 """Where the way gone is shorter than the first, and gradients more than the third in steps apart have a
-cosine above the second, the run is still on its first slope: it could have gone ten times as fast."""
+cosine above the second, or the distance is more than the last of the path that led there, the run is
+still on its first slope: it could have gone ten times as fast."""
+LET_DOWN = 0.01
+"""The rate half-way through the run over the largest one; by a cosine 0.5, by a line 0.5, falling to a
+thousandth by equal factors 0.03."""
 FALLS = 0.98
 """The last losses over those of the middle; above it, they do not fall."""
 HARDLY = 0.5
@@ -60,9 +65,9 @@ def slope(history: History, result: Outcome) -> float:
 def _high(history: History, result: Outcome) -> Finding | None:
     losses = finite(history.series("loss").values)
     base = max(finite([first(history, "loss"), result.constant]), default=float("nan"))
-    leaps = [
-        max(history.series("update_ratio", p).values[:5]) for p in history.places("update_ratio")
-    ]
+    ratios_of = [history.series("update_ratio", p) for p in history.places("update_ratio")]
+    began = min((series.steps[0] for series in ratios_of), default=0)
+    leaps = [max(series.values[:5]) for series in ratios_of if series.steps[0] == began]
     leap, ratios = median(leaps), history.series("overshoot_ratio").values
     over = sum(ratio > OVERSHOOTS for ratio in ratios)
     remedy = "Lower the learning rate (by 10 first), or warm it up."
@@ -85,14 +90,17 @@ def _high(history: History, result: Outcome) -> Finding | None:
 
 def _low(history: History, result: Outcome) -> Finding | None:
     size = size_at_start(history)
-    gone = median(history.series("distance_from_start").values[-1:])
+    gone = _gone(history)
     if result.well or result.left < HARDLY or not gone > 0 or not slope(history, result) > SLOPE:
         return None
     straight = _straight(history)
     if gone < WAY * size:
         directness, how = 0.9, ""
-    elif gone < FAR_WAY * size and straight > STRAIGHT and not stands(history):
-        directness, how = 0.8, f", always the same way (gradients' cosine {straight:.2f})"
+    elif _rate_half_way(history) < LET_DOWN:
+        directness = 0.88
+        how = f", for half-way the rate is {_rate_half_way(history):.2g} of the largest one"
+    elif gone < FAR_WAY * size and straight and _fell(history):
+        directness, how = 0.8, f", always the same way ({straight})"
     else:
         return None
     return Finding(
@@ -106,8 +114,45 @@ def _low(history: History, result: Outcome) -> Finding | None:
     )
 
 
-def _straight(history: History) -> float:
-    """Cosine of gradients that were measured many steps apart, lately."""
+def _rate_half_way(history: History) -> float:
+    """The rate half-way through the run, or when it was measured next, over the largest one."""
+    terms, squares = history.series("gradient_term"), history.series("gradient_norm_squared")
+    squared = dict(squares)
+    rates = {s: term / squared[s] for s, term in terms if squared.get(s, 0.0) > 0}
+    half = history.series("loss").steps[-1] / 2
+    later = [rate for step, rate in rates.items() if step >= half]
+    return later[0] / max(rates.values()) if later else float("nan")
+
+
+def _gone(history: History) -> float:
+    """Distance from the start, as far as it can have come since it was measured last."""
+    away, steps = history.series("distance_from_start"), history.series("loss").steps
+    if not away.values:
+        return float("nan")
+    length = median(history.series("step_length").values[-3:])
+    since = max(0, steps[-1] - away.steps[-1])
+    return away.values[-1] + (length * since if length > 0 else 0.0)
+
+
+def _fell(history: History) -> bool:
+    """Whether the loss has fallen over the whole run, its last quarter against the first."""
+    losses = history.series("loss").values
+    n = len(losses) // 4
+    return n > 4 and median(losses[-n:]) < FALLS * median(losses[:n])
+
+
+def _straight(history: History) -> str:
+    """How straight the way was, in words; empty: not. By the gradients' cosine, many steps apart, or by
+    the distance gone over the path that led there, which of a random walk of n steps is 1/√n."""
     cosines = history.series("gradient_cosine").values
     lags = history.series("gradient_cosine_lag").values
-    return median([c for c, lag in zip(cosines, lags, strict=True) if lag >= APART][-2:])
+    cosine = median([c for c, lag in zip(cosines, lags, strict=True) if lag >= APART][-2:])
+    if cosine > STRAIGHT:
+        return f"gradients' cosine {cosine:.2f}"
+    lengths, gone = history.series("step_length"), history.series("distance_from_start").values
+    before = [0, *lengths.steps]
+    path = sum(
+        length * (step - last) for last, (step, length) in zip(before, lengths, strict=False)
+    )
+    share = gone[-1] / path if gone and path > 0 else 0.0
+    return f"{share:.0%} of the path is distance" if share > STRAIGHT_ON else ""

@@ -8,8 +8,11 @@ from ravine.diagnostics.findings._outcome import Outcome, outcome
 from ravine.diagnostics.findings._readings import first, late, worst_place
 from ravine.diagnostics.history import History
 
-DEAD = 0.6
-"""Share of a layer's units that are 0 for the whole minibatch; twice that of healthy runs."""
+DEAD = 0.75
+"""Share of a layer's units that are 0 for the whole minibatch; healthy: 0.5, and 0.71 of the 12 between
+the halves of an autoencoder."""
+BEGUN = 0.5
+"""The same at the first step, where the start is the cause."""
 SATURATED = 0.4
 """Share of a layer's outputs; healthy runs start below 0.04."""
 STARTS = 5
@@ -33,7 +36,7 @@ def _dead(history: History, result: Outcome) -> Finding | None:
     at = next(step for step, share in history.series("dead_units", place) if share > DEAD)
     return Finding(
         "dying_relus",
-        result.severity(0.95 if begun > DEAD else 0.88),
+        result.severity(0.95 if begun > BEGUN else 0.88),
         f"{now:.0%} of the units of {place} are 0 for every example ({begun:.0%} at the first step).",
         "Start with biases of 0 and he_normal weights, lower the learning rate, or use LeakyReLU.",
         at,

@@ -43,6 +43,8 @@ class Bill:
         summed: what the loss is over their mean: their number where it adds them up, 1/k where k
             minibatches are accumulated.
         robust: whether the cost grows with the error itself, at least with large ones.
+        zeros: loss of an output of zeros, or of shares of a half, as the mean; NaN where unknown.
+        least: loss of the targets themselves as output, as the mean: above 0 for shares.
     """
 
     kind: str
@@ -51,6 +53,8 @@ class Bill:
     constant: float
     summed: float = 1.0
     robust: bool = False
+    zeros: float = math.nan
+    least: float = 0.0
 
 
 def bill(look: Look) -> Bill | None:
@@ -97,16 +101,22 @@ def _of_torch(node: Any, broadcast: bool) -> Bill | None:
         weight, counted = kept(node, "weight"), targets[targets >= 0]
         constant = entropy_of_classes(targets, weight)
         size = float(counted.numel() if weight is None else weight[counted].sum())
-        return Bill(of, targets, False, constant, size if summed else 1.0)
-    values = targets.double()
+        zeros = math.log(given.shape[1 if given.ndim > 1 else 0])
+        return Bill(of, targets, False, constant, size if summed else 1.0, zeros=zeros)
+    values, least = targets.double(), 0.0
+    nothing = torch.zeros_like(values)
     if kind(node) == "MseLoss":
-        constant = _variance(values)
+        constant, zeros = _variance(values), float(values.square().mean())
     elif of == SQUARES:
-        constant = _robust(node, values)
+        constant, zeros = _robust(node, values), _robust_loss(node, nothing, values)
     else:
-        constant = _entropy_of_shares(values, kept(node, "pos_weight"))
+        weight = kept(node, "pos_weight")
+        constant = _entropy_of_shares(values, weight)
+        least = float(_entropies(_weighted(values, weight), values).mean())
+        zeros = float(_weighted(values, weight).add(1 - values).mean()) * math.log(2)
     size = float(given.numel()) if summed else 1.0
-    return Bill(of, targets, broadcast, constant, size, of == SQUARES and kind(node) != "MseLoss")
+    robust = of == SQUARES and kind(node) != "MseLoss"
+    return Bill(of, targets, broadcast, constant, size, robust, zeros, least)
 
 
 def entropy_of_classes(targets: Tensor, weight: Tensor | None = None) -> float:
@@ -129,17 +139,31 @@ def _robust(node: Any, values: Tensor) -> float:
     """Of the better one of two constants, mean and median, in each column."""
     rows = _rows(values)
     levels = [level.expand_as(rows) for level in (rows.mean(dim=0), rows.median(dim=0).values)]
+    return min(_robust_loss(node, level, rows) for level in levels)
+
+
+def _robust_loss(node: Any, output: Tensor, targets: Tensor) -> float:
     if kind(node) == "HuberLoss":
-        return min(float(F.huber_loss(o, rows, delta=node._saved_delta)) for o in levels)
-    return min(float(F.smooth_l1_loss(o, rows, beta=node._saved_beta)) for o in levels)
+        return float(F.huber_loss(output, targets, delta=node._saved_delta))
+    return float(F.smooth_l1_loss(output, targets, beta=node._saved_beta))
 
 
 def _entropy_of_shares(values: Tensor, weight: Tensor | None) -> float:
     """-Σ w p log q + (1 - p) log(1 - q), with q = wp / (wp + 1 - p), the best constant."""
     p = _rows(values).mean(dim=0).clamp(0, 1)
     heavy = p if weight is None else p * weight.double().expand_as(values[0]).reshape(-1)
-    q = heavy / (heavy + 1 - p)
-    return float(-(torch.xlogy(heavy, q) + torch.xlogy(1 - p, 1 - q)).mean())
+    return float(_entropies(heavy, p).mean())
+
+
+def _weighted(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Shares of the positive, times their weight."""
+    return values if weight is None else values * weight.double()
+
+
+def _entropies(heavy: Tensor, p: Tensor) -> Tensor:
+    """Losses at the best q, from shares p and wp."""
+    q = (heavy / (heavy + 1 - p)).nan_to_num(0)  # 0/0 is of weight 0
+    return -(torch.xlogy(heavy, q) + torch.xlogy(1 - p, 1 - q))
 
 
 def _squares(node: Any, look: Look) -> Bill | None:
@@ -167,10 +191,11 @@ def _squares(node: Any, look: Look) -> Bill | None:
     if kind(node) == "Abs":
         rows = _rows(values)
         constant = float((rows - rows.median(dim=0).values).abs().mean())
+        zeros = float(rows.abs().mean())
     else:
-        constant = _variance(values)
+        constant, zeros = _variance(values), float(values.square().mean())
     factor = _factor(look, away, kind(node))
-    return Bill(SQUARES, targets, spread, constant, factor, kind(node) == "Abs")
+    return Bill(SQUARES, targets, spread, constant, factor, kind(node) == "Abs", zeros)
 
 
 def _same(one: Tensor | None, other: Tensor | None) -> bool:
@@ -209,7 +234,13 @@ def _picked(node: Any, look: Look) -> Bill | None:
     if classes is None:
         return None
     classes = classes.detach().flatten()
-    return Bill(CLASSES, classes, False, entropy_of_classes(classes))
+    return Bill(CLASSES, classes, False, entropy_of_classes(classes), zeros=_log_classes(look))
+
+
+def _log_classes(look: Look) -> float:
+    """Loss of equal scores."""
+    y = look.output
+    return math.nan if y is None or y.ndim < 2 else math.log(y.shape[-1])
 
 
 def _masked(node: Any, look: Look) -> Bill | None:
@@ -221,7 +252,8 @@ def _masked(node: Any, look: Look) -> Bill | None:
             continue
         if bool(((mask == 0) | (mask == 1)).all() & (mask.sum(-1) == 1).all()):
             classes = mask.argmax(-1)
-            return Bill(CLASSES, classes, False, entropy_of_classes(classes))
+            constant = entropy_of_classes(classes)
+            return Bill(CLASSES, classes, False, constant, zeros=_log_classes(look))
     return None
 
 

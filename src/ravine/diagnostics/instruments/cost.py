@@ -33,6 +33,8 @@ QUANTITIES = {
     "targets_above_1": "share of the targets that are above 1",
     "targets_below_-1": "share of the targets that are below -1",
     "loss_of_a_constant": "loss of the best output that is the same for all examples; as the cost",
+    "loss_of_zeros": "loss of an output of zeros, or of shares of a half; as the cost",
+    "least_loss": "loss of the targets as output, above 0 for shares between 0 and 1; as the cost",
 }
 
 
@@ -76,4 +78,7 @@ def _of_targets(paid: Bill) -> Readings:
         found[Name("targets_below_-1")] = float((targets < -1).float().mean())
     if math.isfinite(paid.constant):
         found[Name("loss_of_a_constant")] = paid.constant * paid.summed
+        found[Name("least_loss")] = paid.least * paid.summed
+    if math.isfinite(paid.zeros):
+        found[Name("loss_of_zeros")] = paid.zeros * paid.summed
     return found

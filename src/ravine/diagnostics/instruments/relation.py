@@ -23,13 +23,15 @@ WIDTH = 128
 """Numbers of an input that are remembered; of longer ones, random projections, which keep distances
 to 1/√64 = 12%."""
 COLUMNS = 64
-"""Numbers of a target that are remembered, the first ones."""
+"""Numbers of a target that are remembered: of classes the first ones, of longer targets random
+projections."""
 CODES = 4096
 """Indices that are told apart; others share a code with one of them."""
 NEIGHBOURS = 5
 """Of each example; the mean of 5 has a fifth more error than the best guess from infinitely many."""
 
 QUANTITIES = {
+    "relation_of_indices": "1 if the inputs are indices, else 0",
     "relation_examples": "different examples of the run that were compared, at most 256",
     "relation": (
         "how far targets of neighbours in the inputs, or those along a line, agree beyond chance, in "
@@ -76,6 +78,7 @@ class Relation(Instrument):
         self._inputs: list[Tensor] = []
         self._targets: list[Tensor] = []
         self._kind = ""
+        self._indices = False
         self._count = 0
         self._next = LEAST
 
@@ -88,7 +91,8 @@ class Relation(Instrument):
             return {}
         self._next = min(MOST, 2 * self._count) if self._count < MOST else sys.maxsize
         x, t = torch.cat(self._inputs)[:MOST], torch.cat(self._targets)[:MOST]
-        return compared(x, _indicators(t) if self._kind == CLASSES else t)
+        found = compared(x, _indicators(t) if self._kind == CLASSES else t)
+        return found | {Name("relation_of_indices"): float(self._indices)}
 
     def _remember(self, look: Look) -> None:
         paid, x = bill(look), look.inputs
@@ -98,11 +102,13 @@ class Relation(Instrument):
         if t.numel() == 0 or t.numel() % len(x) != 0:
             return
         rows = _narrow(x.flatten(1) if measurable(x) else _codes(x))
-        columns = t.reshape(len(x), -1)[:, :COLUMNS].to("cpu", torch.float64)
+        columns = t.reshape(len(x), -1)
+        columns = columns[:, :COLUMNS] if paid.kind == CLASSES else _narrow(columns, COLUMNS)
+        columns = columns.to("cpu", torch.float64)
         kept = self._inputs and (self._inputs[0].shape[1], self._targets[0].shape[1], self._kind)
         if kept and kept != (rows.shape[1], columns.shape[1], paid.kind):
             return  # sequences of another length
-        self._kind = paid.kind
+        self._kind, self._indices = paid.kind, not measurable(x)
         self._inputs.append(rows.to("cpu", torch.float64))
         self._targets.append(columns)
         self._count += len(rows)
@@ -113,10 +119,12 @@ def compared(x: Tensor, t: Tensor) -> Readings:
     x, t = x[torch.isfinite(x).all(1)], t[torch.isfinite(x).all(1)]
     first = _first_of_each(x)
     x, t = x[first], t[first]
+    if len(x) < LEAST:
+        return {}
     x, t = x - x.mean(0), t - t.mean(0)
     x, t = x[:, x.std(0) > 0], t[:, t.std(0) > 0]
     n, d = x.shape
-    if n < LEAST or d == 0 or t.shape[1] == 0:
+    if d == 0 or t.shape[1] == 0:
         return {}
     x = x / x.std(0)
     ranked = t if _whole(t) else _ranks(t)
@@ -198,12 +206,12 @@ def _indicators(t: Tensor) -> Tensor:
     return shown.flatten(1).double()
 
 
-def _narrow(x: Tensor) -> Tensor:
-    """At most `WIDTH` numbers a row."""
-    if x.shape[1] <= WIDTH:
+def _narrow(x: Tensor, width: int = WIDTH) -> Tensor:
+    """At most so many numbers a row."""
+    if x.shape[1] <= width:
         return x
-    directions = torch.randn(x.shape[1], WIDTH, generator=generator("relation", "directions"))
-    return x.float() @ directions.to(x.device) / math.sqrt(WIDTH)
+    directions = torch.randn(x.shape[1], width, generator=generator("relation", "directions"))
+    return x.float() @ directions.to(x.device) / math.sqrt(width)
 
 
 def _codes(x: Tensor) -> Tensor:

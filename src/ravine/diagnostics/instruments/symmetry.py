@@ -17,6 +17,8 @@ ROUNDINGS = 100
 """Weights are equal up to so many roundings of the largest one (1.2e-5 of it in float32), at most
 1 %: twins get the same gradient up to rounding, at every step anew."""
 
+EMBEDDINGS = nn.Embedding | nn.EmbeddingBag
+
 QUANTITIES = {
     "equal_weights": (
         "share of a layer's units that have a twin: another one with the same incoming weights"
@@ -27,15 +29,15 @@ QUANTITIES = {
 
 @final
 class Symmetry(Instrument):
-    """Share of units that have a twin, per weight of linear layers and convolutions.
+    """Share of units that have a twin, per weight of linear layers, convolutions and embeddings.
 
     Units with the same incoming weights and bias have the same output; if they lead on with the same
     weights, they get the same gradient and stay twins.
 
-    Weights are [out, in, ...]; of a recurrent layer's unit, those of all its gates, from inputs and
-    from states, in the first layer of a stack. Units of a grouped convolution are compared within
-    their group, where they see the same channels. Transposed convolutions are not looked at, nor
-    weights that are frozen or computed from other parameters.
+    Weights are [out, in, ...], of embeddings [in, out]; of a recurrent layer's unit, those of all its
+    gates, from inputs and from states, in the first layer of a stack. Units of a grouped convolution are
+    compared within their group, where they see the same channels. Transposed convolutions are not looked
+    at, nor weights that are frozen or computed from other parameters.
     """
 
     name = "symmetry"
@@ -56,7 +58,10 @@ class Symmetry(Instrument):
             weight = look.params.get(place)
             if weight is None or weight.numel() == 0 or not _is_looked_at(module):
                 continue
-            rows = weight.detach().reshape(getattr(module, "groups", 1), -1, weight[0].numel())
+            if isinstance(module, EMBEDDINGS):
+                rows = weight.detach().T[None]
+            else:
+                rows = weight.detach().reshape(getattr(module, "groups", 1), -1, weight[0].numel())
             order, equal = _by_weights(rows)
             found[Name("equal_weights", place)] = _share(equal)
             bias = look.params.get(f"{prefix}bias")
@@ -80,7 +85,8 @@ def _recurrent(module: nn.RNNBase, prefix: str, params: Mapping[str, Tensor]) ->
 
 
 def _is_looked_at(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear | _ConvNd) and not isinstance(module, _ConvTransposeNd)
+    looked_at = isinstance(module, nn.Linear | _ConvNd | EMBEDDINGS)
+    return looked_at and not isinstance(module, _ConvTransposeNd)
 
 
 def _by_weights(rows: Tensor) -> tuple[Tensor, Tensor]:
