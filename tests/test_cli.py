@@ -291,16 +291,34 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert running.returncode == 0
 
 
-def test_doctor_says_what_is_wrong_and_what_to_type(capsys):
+def test_doctor_says_what_is_wrong_and_what_to_type(capsys, monkeypatch):
+    """What is found may depend on what measuring has cost: one visit, printed."""
+    visits, real = [], api.doctor
+    monkeypatch.setattr(api, "doctor", lambda *a, **k: visits.append(real(*a, **k)) or visits[-1])
     arguments = ["doctor", "digits-mlp", "--optimizer", "sgd", "--steps", "81", "--lr", "10"]
     assert main(arguments) == 0
-    printed = capsys.readouterr().out
-    found = api.doctor("digits-mlp", "sgd", 10.0, steps=81)
+    printed, shown = capsys.readouterr()
+    assert shown.startswith("SGD, learning rate 10: 81 gradient steps\ntrying ")
+    assert "untouched, on 3 fresh seeds: 243 gradient steps" in shown
+    (found,) = visits
     assert f"learning rate too high: {found.findings[0].evidence}" in printed
     for attempt in found.attempts:
         assert attempt.change.name in printed
     typed = "".join(f"\n    {line}" for line in found.recommended.code.splitlines())
     assert f"Type:\n{typed}\n" in printed
+
+
+def test_a_visit_that_is_stopped_keeps_the_watched_training(tmp_path, monkeypatch):
+    from ravine.api import training
+
+    def stopped(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "treated", stopped)
+    out = tmp_path / "visit"
+    arguments = ["doctor", "digits-mlp", "--optimizer", "sgd", "--steps", "27", "--lr", "10"]
+    assert main([*arguments, "--out", str(out)]) == 130
+    assert sorted(path.name for path in out.iterdir()) == ["model.pt", "run.html"]
 
 
 def test_doctor_leaves_a_healthy_run_alone(capsys):

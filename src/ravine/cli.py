@@ -114,7 +114,7 @@ def _add_doctor(commands: argparse._SubParsersAction[_Parser]) -> None:
         "recommend the smallest change that works. Takes about as long as ten trainings.",
     )
     _add_training(doctor)
-    doctor.set_defaults(run=_doctor)
+    doctor.set_defaults(run=_doctor, stopped="what is in --out by now is kept.")
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
@@ -256,18 +256,20 @@ def _doctor(arguments: argparse.Namespace) -> None:
     from ravine import api, recipes, screen
     from ravine.comparison.arms import AS_BUILT, CONSTANT
 
-    found = api.doctor(
-        recipes.find(arguments.recipe, arguments.data),
-        arguments.optimizer,
-        arguments.lr,
-        init=arguments.init or AS_BUILT,
-        schedule=arguments.schedule or CONSTANT,
-        batches=arguments.batches,
-        epochs=arguments.epochs,
-        steps=arguments.steps,
-        seed=arguments.seed,
-        out=arguments.out,
-    )
+    with screen.shown() as progress:
+        found = api.doctor(
+            recipes.find(arguments.recipe, arguments.data),
+            arguments.optimizer,
+            arguments.lr,
+            init=arguments.init or AS_BUILT,
+            schedule=arguments.schedule or CONSTANT,
+            batches=arguments.batches,
+            epochs=arguments.epochs,
+            steps=arguments.steps,
+            seed=arguments.seed,
+            out=arguments.out,
+            progress=progress,
+        )
     screen.print_prescription(found)
     screen.print_page(arguments.out)
 

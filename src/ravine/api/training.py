@@ -147,6 +147,7 @@ def doctor(
     steps: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> Prescription:
     """Watch a training, say what is wrong with it, try remedies, and recommend the smallest that works.
 
@@ -155,7 +156,9 @@ def doctor(
     Args:
         recipe, optimizer, lr, init, schedule, batches, epochs, steps, seed: as in `train`.
         out: a new folder for the page of the watched training and of the visit, `run.html`, and for
-            that training's weights, `model.pt`.
+            that training's weights, `model.pt`. They are there once that training is over, and the
+            page is written again with the visit.
+        progress: hears of stages and gradient steps.
 
     Raises:
         InputError: something that was given cannot be used; the message says what to change.
@@ -166,8 +169,11 @@ def doctor(
     length = replace(problem.recipe, steps=problem.steps, epochs=None)
     patient = Patient(length, procedure, rate_of(procedure.rule, lr))
     folder = None if out is None else new_folder(out)
-    watched = examined(patient, seed)
-    prescription = treated(patient, seed, watched)
+    progress = progress or Progress()
+    watched = examined(patient, seed, progress.stage, progress.tick)
+    if folder is not None:  # what was trained is kept, whatever becomes of the visit
+        write_training(folder, serial(patient), procedure, watched)
+    prescription = treated(patient, seed, watched, stage=progress.stage, tick=progress.tick)
     if folder is not None:
         write_training(folder, serial(patient), procedure, watched, prescription)
     return prescription

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ravine import rules
+from ravine import chain, rules
 from ravine.diagnostics.doctor import courses as courses_of
 from ravine.diagnostics.doctor.courses import (
     Course,
@@ -20,7 +20,7 @@ from ravine.diagnostics.doctor.courses import (
     side_by_side,
     trained,
 )
-from ravine.diagnostics.doctor.patient import Change, Patient
+from ravine.diagnostics.doctor.patient import Change, Patient, both
 from ravine.diagnostics.member import Watched, train_watched
 from ravine.diagnostics.remedies import models, settings
 from ravine.errors import SettingError
@@ -29,6 +29,7 @@ from ravine.training.population import PopulationLane
 from ravine.training.procedure import Procedure, feed_of
 from ravine.training.serial import SerialLane
 from ravine.training.start import starting_model
+from ravine.transforms import accumulate, clip_adaptive, clip_norm, clip_norm_each, clip_value
 from tests.problems import digits_recipe, mlp, noisy
 
 SEED = 3
@@ -50,7 +51,7 @@ def weights(course: Course) -> Tensor:
     return saved if isinstance(saved, Tensor) else torch.cat([w.reshape(-1) for w in saved])
 
 
-def by_hand(of: Patient, optimizer, change) -> Tensor:
+def by_hand(of: Patient, optimizer, change, since: int = FORK) -> Tensor:
     """The training in plain torch; `change(optimizer, model)` is called before each step from the fork
     on."""
     problem = load(of.recipe)
@@ -61,7 +62,7 @@ def by_hand(of: Patient, optimizer, change) -> Tensor:
         inputs, targets = feed.at(step)
         stepper.zero_grad()
         F.cross_entropy(model(inputs[0]), targets[0]).backward()
-        if step >= FORK:
+        if step >= since:
             change(stepper, model)
         stepper.step()
     return torch.cat([p.detach().reshape(-1) for p in model.parameters()])
@@ -99,6 +100,65 @@ def test_a_fork_is_the_run_changed_by_hand_at_that_step(of, remedy, optimizer, c
     untouched = by_hand(of, lambda params: optimizer(params, lr=of.lr), lambda *_: None)
     assert not torch.allclose(weights(course), untouched, rtol=1e-4)
     assert purse.spent == END - FORK
+
+
+def clipped_and_decayed(optimizer, model) -> None:
+    clipped(optimizer, model)
+    decayed(optimizer, model)
+
+
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_clipping_and_decay_at_once_are_torchs_in_either_order(rule, turned):
+    """In torch the gradient is clipped, and the optimizer adds the penalty's to it: unclipped."""
+    of = patient(rule, 0.01)
+    pair = [change for r in (settings.clipping(0.1), settings.decay(0.1)) for change in r(of)]
+    what = both(*reversed(pair)) if turned else both(*pair)
+    (course,) = trained([begun(of, what, SEED, watched(of, FORK), FORK)], END, Purse().spend)
+    optimizer = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[rule]
+    expected = by_hand(of, lambda params: optimizer(params, lr=of.lr), clipped_and_decayed)
+    assert torch.allclose(weights(course), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_clipping_is_put_around_a_decay_of_a_rule_that_cannot_be_made_again():
+    plain = patient(lr=0.01)
+    rule = rules.rmsprop(centered=True)
+    of = replace(plain, procedure=replace(plain.procedure, rule=rule))
+    pair = [change for r in (settings.clipping(0.1), settings.decay(0.1)) for change in r(of)]
+    made = both(*pair).apply(of).procedure.rule
+    assert made.title == f"{rule.title} with L2 decay with clipping by global norm"
+
+
+def test_a_decay_of_a_clipped_run_is_not_clipped():
+    plain = patient("momentum", 0.01)
+    rule = chain(clip_norm(0.1), rules.momentum(momentum=0.5))
+    of = replace(plain, procedure=replace(plain.procedure, rule=rule))
+    (what,) = settings.decay(0.1)(of)
+    course = begun(of, what, SEED, watched(of, FORK), 0)
+    (course,) = trained([course], END, Purse().spend)
+
+    def optimizer(params):
+        return torch.optim.SGD(params, lr=of.lr, momentum=0.5, weight_decay=0.1)
+
+    expected = by_hand(of, optimizer, clipped, since=0)
+    assert torch.allclose(weights(course), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        chain(clip_norm_each(0.1), rules.sgd()),
+        chain(clip_value(0.1), rules.sgd()),
+        chain(clip_adaptive(), rules.sgd()),
+        chain(clip_norm(0.1), rules.rmsprop(centered=True)),
+        chain(clip_norm(0.1), accumulate(2), rules.sgd()),
+    ],
+    ids=["each", "value", "adaptive", "options", "accumulate"],
+)
+def test_no_decay_is_offered_where_it_cannot_be_kept_from_clipping(rule):
+    plain = patient()
+    of = replace(plain, procedure=replace(plain.procedure, rule=rule))
+    assert not settings.decay(0.1)(of)
 
 
 def test_a_fork_shows_the_watched_run_up_to_there():
@@ -242,3 +302,43 @@ def test_steps_that_early_stopping_saves_are_not_counted():
     purse = Purse()
     trained([begun(of, change, SEED, watched(of), 0)], END, purse.spend)
     assert purse.spent == 3
+
+
+class Strict(nn.Linear):
+    """Says what it thinks of a model whose parameters are others, in its own ways."""
+
+    def __init__(self, error: type[Exception], at: int) -> None:
+        super().__init__(64, 10, dtype=torch.float64)
+        self.error, self.calls, self.at = error, 0, at
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls > self.at:
+            raise self.error("squeeze\nof a tuple")
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("error", [AttributeError, AssertionError, KeyError, ZeroDivisionError])
+@pytest.mark.parametrize("at", [0, 5])
+def test_a_change_may_raise_anything(error, at):
+    """At its first forward pass, or later."""
+
+    def strict(patient: Patient) -> Patient:
+        return replace(patient, recipe=replace(patient.recipe, model=lambda: Strict(error, at)))
+
+    of = patient()
+    course = begun(of, Change("strict", "", 5, strict), SEED, watched(of), 0)
+    (course,) = trained([course], END, Purse().spend)
+    assert course.failure is not None
+    assert course.failure.startswith(f"{error.__name__}: ")
+    assert "squeeze" in course.failure
+    assert "\n" not in course.failure
+
+
+def test_who_stops_the_visit_stops_it():
+    def stopped(patient: Patient) -> Patient:
+        raise KeyboardInterrupt
+
+    of = patient()
+    with pytest.raises(KeyboardInterrupt):
+        begun(of, Change("stopped", "", 1, stopped), SEED, watched(of), 0)

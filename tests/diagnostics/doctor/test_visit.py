@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,7 +12,7 @@ from torch import Tensor, nn
 from ravine.diagnostics.doctor import visit as doctor
 from ravine.diagnostics.doctor.courses import Purse
 from ravine.diagnostics.doctor.patient import Change, Patient
-from ravine.diagnostics.doctor.visit import _end, _proven, visit
+from ravine.diagnostics.doctor.visit import _end, _proven, examined, treated, visit
 from ravine.diagnostics.finding import Finding
 from ravine.errors import UnknownNameError
 from ravine.recipes import load
@@ -210,3 +213,69 @@ def test_the_global_generator_is_left_alone():
     state = torch.random.get_rng_state()
     visit(patient(0.1), diagnose=found("lr_too_high", "underfitting", "wrong_output"))
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_what_raises_on_a_fresh_seed_is_not_shown_to_help():
+    """And the next change gets its chance."""
+
+    def broken(p: Patient) -> Patient:
+        def refuse(x: Tensor) -> Tensor:
+            raise AssertionError("not so")
+
+        def model() -> nn.Module:
+            made = p.recipe.model()
+            made.forward = refuse
+            return made
+
+        return replace(p, recipe=replace(p.recipe, model=model))
+
+    changes = [Change("broken", "", 1, broken), rate(0.1)]
+    proof = _proven(patient(1e-4), changes, [6, 7, 8], Purse())
+    assert proof.change is changes[1]
+    assert proof.works
+    alone = _proven(patient(1e-4), changes[:1], [6, 7, 8], Purse())
+    assert all(map(math.isnan, alone.changed))
+    assert not alone.works
+
+
+class LastState(nn.Module):
+    """Takes the second output for a tensor, which an LSTM's is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.RNN(8, 6, batch_first=True)
+        self.head = nn.Linear(6, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, last = self.rnn(x.view(-1, 8, 8))
+        return self.head(last.squeeze(0))
+
+
+def test_a_remedy_that_does_not_fit_the_models_code_is_a_failed_attempt():
+    prescription = visit(patient(0.01, model=LastState), diagnose=found("vanishing_gradients"))
+    failures = {a.change.name: a.failure for a in prescription.attempts if a.failure}
+    assert set(failures) == {"LSTM for RNN"}
+    assert failures["LSTM for RNN"].startswith("AttributeError: 'tuple' object has no attribute")
+
+
+def test_stages_and_steps_of_a_visit_are_told():
+    """Every step once, and no stage takes more than was announced, but for both finalists at once."""
+    told: list[list] = []
+
+    def stage(title: str, steps: int) -> None:
+        told.append([title, steps, 0])
+
+    def tick(steps: int) -> None:
+        told[-1][2] += steps
+
+    of = patient(1e-4)
+    watched = examined(of, 5, stage, tick)
+    prescription = treated(of, 5, watched, found("lr_too_low"), "serial", stage, tick)
+    titles = [title for title, _, _ in told]
+    assert titles[0] == "SGD, learning rate 0.0001"
+    assert titles[1].startswith("trying ")
+    assert titles[2:] == ["untouched, on 3 fresh seeds", "learning rate x 1000, on 3 fresh seeds"]
+    assert sum(taken for _, _, taken in told) == prescription.gradient_steps
+    assert [taken for title, _, taken in told if "trying" not in title] == [81, 243, 243]
+    assert all(taken == steps for title, steps, taken in told if "trying" not in title)
+    assert told[1][2] <= told[1][1] + STEPS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+from collections import OrderedDict
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import ravine
-from ravine import chain, metrics, rules, schedules
+from ravine import chain, metrics, rules
 from ravine.diagnostics.doctor.patient import Change, Patient, both
 from ravine.diagnostics.finding import KINDS, Finding
 from ravine.diagnostics.remedies import changes_for, costs, data, models, settings
@@ -109,13 +110,37 @@ def test_two_changes_at_once_are_one_after_the_other():
     assert (changed.lr, changed.procedure.rule.defaults["weight_decay"]) == (1.0, 0.1)
     assert both(first, second).forks
     assert not both(first, one(settings.begin("he_normal"))).forks
-    assert both(first, second).code == "lr=1\nweight_decay=0.1"
+    line = "weight_decay=0.1  # or ravine.chain(ravine.l2(0.1), rule)"
+    assert both(first, second).code == f"lr=1\n{line}"
 
 
 def test_a_rate_is_multiplied_and_typed_as_it_is_trained():
     change = one(settings.rate(1 / 3))
     assert change.apply(patient()).lr == 0.03333
     assert change.code == "lr=0.03333"
+
+
+@pytest.mark.parametrize(
+    ("kind", "lr", "offered"),
+    [
+        ("lr_too_high", 300.0, True),
+        ("lr_too_high", 0.11, True),
+        ("lr_too_high", 0.09, False),  # between the factors that are tried
+        ("lr_too_high", 1e-9, False),  # the default is higher
+        ("lr_too_low", 0.9e-6, True),
+        ("lr_too_low", 1.1e-6, False),
+        ("lr_too_low", 300.0, False),
+    ],
+)
+def test_a_rate_far_off_is_offered_the_rules_default(kind, lr, offered):
+    """SGD's is 0.001; / 3 ... / 100 and x 10 ... x 1000 are tried anyway."""
+    of = replace(patient(rule="sgd"), lr=lr)
+    made = {change.name: change for change, _ in changes_for([Finding(kind, 0.9, "", "", 0)], of)}
+    default = made.get("learning rate 0.001, the default")
+    assert (default is not None) == offered
+    if default is not None:
+        assert default is next(iter(made.values()))
+        assert (default.apply(of).lr, default.code) == (0.001, "lr=0.001")
 
 
 def test_larger_batches_take_as_many_steps():
@@ -167,10 +192,85 @@ def test_a_schedule_ends_with_the_training():
     assert not settings.schedule("constant")(patient())
 
 
-def test_the_line_for_a_schedule_makes_its_rates():
-    line = one(settings.schedule("cosine")).code.removeprefix("lr=")
-    made = eval(line, {"ravine": ravine})
-    assert [made(step) for step in (0, 9)] == [0.1 * schedules.cosine(27)(step) for step in (0, 9)]
+def torchs(model: nn.Module, **options: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), **{"lr": 0.1, "momentum": 0.9, **options})
+
+
+def ravines(model: nn.Module, **options: float) -> torch.optim.Optimizer:
+    return ravine.Optimizer(model.parameters(), "momentum", **{"lr": 0.1, **options})
+
+
+def after_loop(line: str, optimizer_of) -> Tensor:
+    """Weights after a plain loop with a line of code in its place: keywords go to the optimizer,
+    statements before each of its steps or, if they make something, before the loop."""
+    recipe = digits_recipe(dtype=torch.float64)
+    x, y = recipe.train[0][:64], recipe.train[1][:64]
+    torch.manual_seed(0)
+    model = recipe.model()
+    known = {"torch": torch, "ravine": ravine, "model": model, "seed": 0}
+    known |= {"inputs": x, "targets": y, "cost": F.cross_entropy}
+    options = {}
+    if line.startswith(("lr=", "momentum=", "weight_decay=")):
+        options = eval(f"dict({line}\n)")
+    known["optimizer"] = optimizer_of(model, **options)
+    each = line.startswith("torch.nn.utils")
+    if not options and not each:
+        exec(line, known)
+    for _ in range(5):
+        known["optimizer"].zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        if each:
+            exec(line, known)
+        known["optimizer"].step()
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize(
+    "remedy",
+    [
+        settings.rate(1 / 10), settings.own_rate(1 / 10), settings.momentum(0.5),
+        settings.clipping(0.1), settings.stopping(),
+        settings.begin("he_normal"), settings.begin("lsuv"),
+    ],
+)  # fmt: skip
+def test_a_line_works_with_torchs_optimizer_and_with_ravines(remedy):
+    """The same way, which is another one than without it, where it is for training."""
+    line = one(remedy).code
+    ways = [after_loop(line, optimizer_of) for optimizer_of in (torchs, ravines)]
+    assert torch.allclose(*ways, rtol=1e-12, atol=1e-14)
+    leaves_it = line.startswith(("stopping", "#"))
+    assert torch.allclose(ways[0], after_loop("", torchs), rtol=1e-6) == leaves_it
+
+
+@pytest.mark.parametrize("clip", [False, True])
+def test_the_line_for_a_decay_has_a_form_for_each(clip):
+    clipping = one(settings.clipping(0.1))
+    of = clipping.apply(patient()) if clip else patient()
+    keyword, chained = one(settings.decay(0.1), of).code.split("  # or ")
+
+    def of_ravine(model):
+        rule = eval(chained, {"ravine": ravine, "rule": rules.momentum()})
+        return ravine.Optimizer(model.parameters(), rule, lr=0.1)
+
+    options = eval(f"dict({keyword})")
+    before_each = clipping.code if clip else ""
+    expected = after_loop(before_each, lambda model: torchs(model, **options))
+    assert torch.allclose(after_loop("", of_ravine), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("optimizer_of", [torchs, ravines])
+@pytest.mark.parametrize("name", ["cosine", "linear", "warmup+constant"])
+def test_the_line_for_a_schedule_makes_the_rates_that_were_trained(optimizer_of, name):
+    change = one(settings.schedule(name))
+    optimizer = optimizer_of(mlp())
+    known = {"torch": torch, "ravine": ravine, "optimizer": optimizer}
+    exec(change.code, known)
+    trained = change.apply(patient()).procedure
+    for step in range(27):
+        rate = trained.scheduled({"lr": 0.1}, step)["lr"]
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(rate, rel=1e-12)
+        optimizer.step()
+        known["scheduler"].step()
 
 
 def test_a_constant_rate_is_offered_where_it_is_none():
@@ -330,6 +430,126 @@ def test_hidden_layers_are_widened():
     assert shapes == [(6, 1, 3, 3), (12, 216), (10, 12)]
     assert model(torch.randn(2, 64)).shape == (2, 10)
     assert not models.wider()(patient(lambda: nn.Linear(64, 10)))
+
+
+class Residual(nn.Sequential):
+    """A sequence with a way of its own through its parts."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self[0](x)
+        return self[2](x + self[1](x).relu())
+
+
+def residual() -> nn.Module:
+    return Residual(nn.Linear(64, 8), nn.Linear(8, 8), nn.Linear(8, 10))
+
+
+SEQUENTIAL = [models.batch_norm(), models.wider(2), models.nonlinear()]
+
+
+@pytest.mark.parametrize("remedy", SEQUENTIAL)
+def test_a_sequence_with_a_forward_of_its_own_is_left_alone(remedy):
+    """Its parts need not follow each other. A plain one beside it is edited, and it stays what it is."""
+    assert not remedy(patient(residual))
+
+    def beside():
+        return nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 64), residual())
+
+    before, after = beside(), built(remedy, beside)
+    assert type(after[2]) is Residual
+    assert [p.shape for p in after[2].parameters()] == [p.shape for p in before[2].parameters()]
+
+
+class ByName(nn.Module):
+    """Uses the parts of a sequence one by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers = {"fc1": nn.Linear(64, 8), "fc2": nn.Linear(8, 8), "fc3": nn.Linear(8, 10)}
+        self.body = nn.Sequential(OrderedDict(layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body.fc3(self.body[1](self.body.fc1(x)))
+
+
+@pytest.mark.parametrize("remedy", SEQUENTIAL)
+def test_parts_of_a_sequence_keep_their_names_and_places(remedy):
+    """What uses them one by one is the model that the sequence is."""
+    model = built(remedy, ByName)
+    assert list(dict(model.body.named_children())) == ["fc1", "fc2", "fc3"]
+    x = torch.randn(5, 64)
+    assert torch.equal(model.eval()(x), model.body(x))
+
+
+def test_what_is_used_twice_is_changed_at_both_places():
+    def shared():
+        act = nn.ReLU()
+        return nn.Sequential(nn.Linear(64, 8), act, nn.Linear(8, 8), act, nn.Linear(8, 10))
+
+    model = built(models.activation("LeakyReLU"), shared)
+    assert isinstance(model[1], nn.LeakyReLU)
+    assert model[1] is model[3]
+
+
+def deep() -> nn.Module:
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2, momentum=0.01),
+        nn.Flatten(), nn.Linear(72, 8), nn.BatchNorm1d(8), nn.Sigmoid(), nn.Linear(8, 10),
+    )  # fmt: skip
+
+
+def in_a_row() -> nn.Module:
+    return nn.Sequential(nn.Linear(64, 8), nn.Linear(8, 10))
+
+
+@pytest.mark.parametrize(
+    ("remedy", "model"),
+    [
+        (models.batch_norm(), in_a_row),
+        (models.nonlinear(), in_a_row),
+        (models.usual_batch_norm(), deep),
+        (models.no_batch_norm(), deep),
+        (models.wider(2), deep),
+        (models.hidden_layer(), lambda: nn.Sequential(nn.Linear(64, 10, bias=False))),
+        (models.long_memory(), recurrent(nn.RNN)),
+    ],
+)
+def test_new_layers_have_the_models_own_format(remedy, model):
+    edited = applied(remedy, patient(model, dtype=torch.float64)).recipe.model()
+    formats = {t.dtype for t in (*edited.parameters(), *edited.buffers()) if t.is_floating_point()}
+    assert formats == {torch.float64}
+    assert edited(torch.randn(4, 64, dtype=torch.float64)).shape == (4, 10)
+
+
+def test_wider_batch_norms_keep_their_settings():
+    def bare():
+        norm = nn.BatchNorm1d(8, 1e-3, 0.3, affine=False, track_running_stats=False)
+        return nn.Sequential(nn.Linear(64, 8), norm, nn.Linear(8, 10))
+
+    norm = built(models.wider(2), bare)[1]
+    assert (norm.num_features, norm.eps, norm.momentum) == (16, 1e-3, 0.3)
+    assert (norm.affine, norm.track_running_stats) == (False, False)
+
+
+def test_layers_of_ones_own_are_not_exchanged_for_torchs():
+    class Own(nn.Linear):
+        pass
+
+    class OwnMemory(nn.RNN):
+        pass
+
+    three = patient(lambda: nn.Sequential(nn.Linear(64, 8), Own(8, 8), nn.Linear(8, 10)))
+    assert not models.wider()(three)
+    assert not models.hidden_layer()(patient(lambda: Own(64, 10)))
+    assert not models.long_memory()(patient(recurrent(OwnMemory)))
+
+
+def test_a_layer_that_is_used_twice_is_not_widened():
+    def tied():
+        layer = nn.Linear(8, 8)
+        return nn.Sequential(nn.Linear(64, 8), layer, nn.ReLU(), layer, nn.Linear(8, 10))
+
+    assert not models.wider()(patient(tied))
 
 
 def test_dropout_comes_behind_hidden_activations_once():

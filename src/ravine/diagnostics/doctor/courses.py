@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from ravine.diagnostics.doctor.attempting import Failed, tried
 from ravine.diagnostics.doctor.patient import Change, Patient, built
 from ravine.diagnostics.member import Watched
-from ravine.errors import InputError
 from ravine.recipes import Problem, load
 from ravine.training.choose import why_not_population
 from ravine.training.crossing import forked, into_population, remember_alike
 from ravine.training.ending import steps_taken
-from ravine.training.lane import Lane, Member, unheard
+from ravine.training.lane import Lane, Member, Tick, unheard
 from ravine.training.population import PopulationLane
 from ravine.training.procedure import Procedure
 from ravine.training.records import Point, Run, Trial
@@ -30,16 +30,25 @@ TIMED = 3
 Spend = Callable[[int], None]
 """Hears of gradient steps taken."""
 
+Stage = Callable[[str, int], None]
+"""Hears that a part of a visit begins: what it is, and the gradient steps that it takes at most."""
+
+
+def unannounced(title: str, steps: int) -> None:
+    """A stage that nobody hears of."""
+
 
 class Purse:
-    """Gradient steps spent."""
+    """Gradient steps spent; `tick` hears of each sum."""
 
-    def __init__(self) -> None:
+    def __init__(self, tick: Tick = unheard) -> None:
         self.spent = 0
+        self._tick = tick
 
     def spend(self, steps: int) -> None:
         """Take some out."""
         self.spent += steps
+        self._tick(steps)
 
 
 def stood_before(watched: Watched, step: int) -> Member | None:
@@ -112,12 +121,6 @@ def serial(patient: Patient) -> SerialLane:
     return SerialLane(problem, {patient.procedure.name: patient.procedure})
 
 
-def first_line(error: Exception) -> str:
-    """What is said of an error."""
-    lines = str(error).strip().splitlines() or [""]
-    return lines[0] if isinstance(error, InputError) else f"{type(error).__name__}: {lines[0]}"
-
-
 def begun(patient: Patient, change: Change, seed: int, watched: Watched, step: int) -> Course:
     """A change before its first step of its own.
 
@@ -129,21 +132,26 @@ def begun(patient: Patient, change: Change, seed: int, watched: Watched, step: i
         step: where the trouble begins that the change is for. A change that forks starts where the
             watched run last stood up to there.
     """
-    fresh = member_of(patient, seed)
-    try:
-        changed = change.apply(patient)
-        # Two changes may leave the procedure's name alone; a lane of several tells them by it.
-        changed = replace(changed, procedure=replace(changed.procedure, name=change.name))
-        lane = serial(changed)
-        starting_model(lane.problem, changed.procedure, seed)
-    except (InputError, RuntimeError, ValueError, IndexError, TypeError) as error:
-        lane = serial(patient)
-        return Course(change, patient, lane.problem, fresh, 0, lane, first_line(error))
+    found = tried(lambda: _changed(patient, change, seed))
+    if isinstance(found, Failed):
+        fresh, lane = member_of(patient, seed), serial(patient)
+        return Course(change, patient, lane.problem, fresh, 0, lane, found.why)
+    changed, lane = found
     member = member_of(changed, seed)
     stood = stood_before(watched, step) if change.forks else None
     if stood is not None and remember_alike(patient.procedure, changed.procedure, built(patient)):
         member = forked(stood, member.run.trial)
     return Course(change, changed, lane.problem, member, member.step, lane)
+
+
+def _changed(patient: Patient, change: Change, seed: int) -> tuple[Patient, SerialLane]:
+    """The patient with a change, and what trains it; seen to have a starting model."""
+    changed = change.apply(patient)
+    # Two changes may leave the procedure's name alone; a lane of several tells them by it.
+    changed = replace(changed, procedure=replace(changed.procedure, name=change.name))
+    lane = serial(changed)
+    starting_model(lane.problem, changed.procedure, seed)
+    return changed, lane
 
 
 def side_by_side(
@@ -205,18 +213,22 @@ def _groups(courses: Sequence[Course]) -> list[list[Course]]:
 
 
 def _trained(group: Sequence[Course], until: int, spend: Spend) -> list[Course]:
-    lane, members = _lane_for(group), [course.member for course in group]
-    done: list[Member] = []
-    try:
-        for chunk in lane.chunks(members):
-            done += lane.train(chunk, until, unheard)
-    except (InputError, RuntimeError, ValueError, IndexError, TypeError) as error:
-        return [replace(course, failure=first_line(error)) for course in group]
+    done = tried(lambda: _advanced(group, until))
+    if isinstance(done, Failed):
+        return [replace(course, failure=done.why) for course in group]
     by_name = {member.run.trial.procedure: member for member in done}
     advanced = [replace(c, member=by_name[c.member.run.trial.procedure]) for c in group]
     for before, after in zip(group, advanced, strict=True):
         spend(_taken(after) - _taken(before))
     return advanced
+
+
+def _advanced(group: Sequence[Course], until: int) -> list[Member]:
+    lane, members = _lane_for(group), [course.member for course in group]
+    done: list[Member] = []
+    for chunk in lane.chunks(members):
+        done += lane.train(chunk, until, unheard)
+    return done
 
 
 def _lane_for(group: Sequence[Course]) -> Lane:

@@ -39,6 +39,8 @@ class Change:
         apply: the patient with the change.
         forks: whether a run can go on with it from any step; else it is trained from the start.
         grows: whether the model becomes larger, and its steps slower.
+        wraps: whether it is put around what another change gives, as clipping is around a decay:
+            its line comes before the optimizer's step.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Change:
     apply: Callable[[Patient], Patient]
     forks: bool = False
     grows: bool = False
+    wraps: bool = False
 
 
 Remedy = Callable[[Patient], Sequence[Change]]
@@ -54,14 +57,16 @@ Remedy = Callable[[Patient], Sequence[Change]]
 
 
 def both(first: Change, second: Change) -> Change:
-    """Two changes at once."""
+    """Two changes at once; one that wraps is made last, whatever the order."""
+    inner, outer = (second, first) if first.wraps else (first, second)
     return Change(
         f"{first.name} and {second.name}",
         f"{first.code}\n{second.code}",
         first.size + second.size,
-        lambda patient: second.apply(first.apply(patient)),
+        lambda patient: outer.apply(inner.apply(patient)),
         first.forks and second.forks,
         first.grows or second.grows,
+        first.wraps or second.wraps,
     )
 
 

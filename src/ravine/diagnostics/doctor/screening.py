@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from ravine.diagnostics.doctor.courses import (
     Course,
     Purse,
+    Stage,
     begun,
     side_by_side,
     stood_before,
     trained,
+    unannounced,
     untouched,
 )
 from ravine.diagnostics.doctor.patient import Change, Patient, both
@@ -20,6 +22,7 @@ from ravine.diagnostics.doctor.rungs import (
     FINALISTS,
     affordable,
     badness,
+    cost,
     ranked,
     ranks,
     stops,
@@ -37,6 +40,7 @@ class Screening:
         lane: as for `visit`.
         purse: what was spent so far, and is spent here.
         budget: gradient steps that may be spent when it is over.
+        stage: hears of its beginning.
     """
 
     patient: Patient
@@ -45,6 +49,7 @@ class Screening:
     lane: str
     purse: Purse
     budget: float
+    stage: Stage = unannounced
 
     @property
     def total(self) -> int:
@@ -73,6 +78,7 @@ class Screening:
         courses = [self._begun(change, min(step, first)) for change, step in changes]
         usable = [course for course in courses if course.failure is None]
         count = affordable([course.since for course in usable], at, self.left)
+        self.stage(f"trying {count} changes", cost([c.since for c in usable[:count]], at))
         tried = side_by_side(usable[:count], self.patient, self.lane, self.purse.spend)
         finalists, attempts = self._halved(tried, at)
         attempts += [self._attempt(course, 0) for course in courses if course.failure is not None]
@@ -107,8 +113,8 @@ class Screening:
     def _in_order(self, courses: Sequence[Course], step: int, on_the_way: bool) -> list[Course]:
         """By the metric; on the way to the end by the cost, too, which shows sooner what learns. Of
         the two places that a change has the better one counts."""
-        cost = self.patient.recipe.cost
-        costs = [c.cost(step) if c.problem.recipe.cost is cost else float("nan") for c in courses]
+        own = self.patient.recipe.cost
+        costs = [c.cost(step) if c.problem.recipe.cost is own else float("nan") for c in courses]
         metrics = [course.metric(step) for course in courses]
         by_metric, by_cost = ranks(metrics, self.sign), ranks(costs, 1)
         places = [

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from ravine.diagnostics.doctor.attempting import Failed, tried
 from ravine.diagnostics.doctor.courses import (
     Purse,
     Spend,
+    Stage,
     member_of,
     metric_at,
     or_untrained,
     serial,
+    unannounced,
     untouched,
 )
 from ravine.diagnostics.doctor.patient import Change, Patient
@@ -25,7 +30,7 @@ from ravine.diagnostics.member import Watched, train_watched
 from ravine.diagnostics.remedies import changes_for
 from ravine.recipes import load
 from ravine.training.choose import check_lane
-from ravine.training.lane import unheard
+from ravine.training.lane import Tick, unheard
 
 __all__ = ["Attempt", "Prescription", "examined", "treated", "visit"]
 
@@ -65,12 +70,20 @@ def visit(
     return treated(patient, seed, examined(patient, seed), diagnose, lane)
 
 
-def examined(patient: Patient, seed: int) -> Watched:
-    """The training, watched, and where it stood at the steps where it can be forked."""
+def examined(
+    patient: Patient, seed: int, stage: Stage = unannounced, tick: Tick = unheard
+) -> Watched:
+    """The training, watched, and where it stood at the steps where it can be forked.
+
+    Args:
+        patient, seed: as for `visit`.
+        stage, tick: hear of it, and of its gradient steps.
+    """
     lane = serial(patient)
     total = lane.problem.steps
     at = [step for step in kept_steps(total) if step < total]
-    return train_watched(lane, member_of(patient, seed), [*at, total])
+    stage(f"{patient.procedure.title}, learning rate {patient.lr:g}", total)
+    return train_watched(lane, member_of(patient, seed), [*at, total], tick)
 
 
 def treated(
@@ -79,6 +92,8 @@ def treated(
     watched: Watched,
     diagnose: Diagnose = diagnose,
     lane: str = "auto",
+    stage: Stage = unannounced,
+    tick: Tick = unheard,
 ) -> Prescription:
     """Try remedies for what is found in a watched training, and recommend the smallest that works.
 
@@ -92,14 +107,15 @@ def treated(
         diagnose: finds what is wrong.
         lane: where changes that leave module, data and cost alone are trained: "population": side by
             side where they can be, "serial": one by one, "auto": as pays.
+        stage, tick: hear of each part, and of gradient steps.
     """
-    problem, purse = load(patient.recipe), Purse()
-    purse.spend(problem.steps)
+    problem, purse = load(patient.recipe), Purse(tick)
+    purse.spent = problem.steps  # of the watched training, which are over
     findings = tuple(diagnose(watched.history, watched.facts))
     changes = changes_for(findings, patient)
-    screening = Screening(patient, seed, watched, lane, purse, SCREENED * problem.steps)
+    screening = Screening(patient, seed, watched, lane, purse, SCREENED * problem.steps, stage)
     attempts, helping = screening.of(changes) if changes else ([], [])
-    proof = _proven(patient, helping, range(seed + 1, seed + 1 + FRESH), purse)
+    proof = _proven(patient, helping, range(seed + 1, seed + 1 + FRESH), purse, stage)
     return Prescription(
         findings=findings,
         run=watched.run,
@@ -116,18 +132,24 @@ def treated(
 
 
 def _proven(
-    patient: Patient, helping: Sequence[Change], seeds: Sequence[int], purse: Purse
+    patient: Patient,
+    helping: Sequence[Change],
+    seeds: Sequence[int],
+    purse: Purse,
+    stage: Stage = unannounced,
 ) -> Proof:
     """The first of some changes whose gain shows on fresh seeds, as far as the budget pays for more
     than one; the first one where none does."""
     if not helping:
         return Proof()
+    total = load(patient.recipe).steps
+    stage(f"untouched, on {len(seeds)} fresh seeds", len(seeds) * total)
     before = tuple(_end(patient, seed, purse.spend) for seed in seeds)
     proofs: list[Proof] = []
-    total = load(patient.recipe).steps
     for change in helping:
         if proofs and purse.spent + len(seeds) * total > (TRAININGS - RESERVED) * total:
             break
+        stage(f"{change.name}, on {len(seeds)} fresh seeds", len(seeds) * total)
         ends = tuple(_end(change.apply(patient), seed, purse.spend) for seed in seeds)
         proofs.append(Proof(change, before, ends, patient.recipe.maximize))
         if proofs[-1].works:
@@ -136,11 +158,15 @@ def _proven(
 
 
 def _end(patient: Patient, seed: int, spend: Spend) -> float:
-    """The validation metric of a whole training; where it diverged, that of the untrained model."""
+    """The validation metric of a whole training; where it diverged, that of the untrained model, and
+    NaN where it could not be trained."""
     lane, member = serial(patient), member_of(patient, seed)
     total = lane.problem.steps
     for step in (*stops(total, 0), total):
         if member.run.diverged_at is None:  # what is NaN stays NaN
             spend(step - member.step)
-            (member,) = lane.train([member], step, unheard)
+            trained = tried(partial(lane.train, [member], step, unheard))
+            if isinstance(trained, Failed):
+                return math.nan
+            (member,) = trained
     return or_untrained(metric_at(member.run.curve, total), member.run)

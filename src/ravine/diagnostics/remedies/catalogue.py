@@ -48,13 +48,19 @@ REMEDIES: Mapping[str, Sequence[Remedy]] = {
         settings.begin("lsuv"),
     ),
     "lr_too_high": (
+        settings.own_rate(1 / 100),
         settings.rate(1 / 10),
         settings.rate(1 / 30),
         settings.rate(1 / 3),
         settings.schedule("warmup+constant"),
         settings.rate(1 / 100),
     ),
-    "lr_too_low": (settings.rate(100), settings.rate(1000), settings.rate(10)),
+    "lr_too_low": (
+        settings.own_rate(1000),
+        settings.rate(100),
+        settings.rate(1000),
+        settings.rate(10),
+    ),
     "ill_conditioned": (
         data.standardized(),
         data.whitened(),

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ravine.diagnostics.doctor.attempting import Failed, tried
 from ravine.diagnostics.doctor.patient import Change, Patient, Remedy
 from ravine.diagnostics.remedies.models.editing import outputs
 from ravine.recipes import Measure
@@ -67,8 +68,11 @@ def _cost(
             return []
         with warnings.catch_warnings():  # torch's, of the shapes that are to be mended
             warnings.simplefilter("ignore")
-            before, after = patient.recipe.cost(*found), changed(patient.recipe.cost)(*found)
-        return [] if torch.equal(before, after) else [Change(name, code, 5, apply)]
+            before = tried(lambda: patient.recipe.cost(*found))
+            after = tried(lambda: changed(patient.recipe.cost)(*found))
+        if isinstance(before, Failed) or isinstance(after, Failed) or torch.equal(before, after):
+            return []
+        return [Change(name, code, 5, apply)]
 
     def apply(patient: Patient) -> Patient:
         return replace(patient, recipe=replace(patient.recipe, cost=changed(patient.recipe.cost)))

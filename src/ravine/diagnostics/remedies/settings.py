@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +12,11 @@ from ravine import initializers, rules, schedules
 from ravine.diagnostics.doctor.patient import Change, Patient, Remedy, built
 from ravine.initializers import start
 from ravine.recipes import load
+from ravine.rules import Rule
 from ravine.transforms import chain, clip_norm, l2
+
+CLIPPING = {"max_norm", "max_value", "clipping"}
+"""Hyperparameters of what clips gradients."""
 
 
 def rate(factor: float) -> Remedy:
@@ -24,6 +29,23 @@ def rate(factor: float) -> Remedy:
 
         code = f"lr={apply(patient).lr:g}"
         return [Change(f"learning rate {times}", code, 1, apply, forks=True)]
+
+    return changes
+
+
+def own_rate(beyond: float) -> Remedy:
+    """The rule's default learning rate, where that is further from the present one than a factor."""
+
+    def changes(patient: Patient) -> Sequence[Change]:
+        lr = patient.procedure.rule.defaults["lr"]
+        largest = beyond * patient.lr
+        if lr >= largest if beyond < 1 else lr <= largest:
+            return []
+
+        def apply(patient: Patient) -> Patient:
+            return replace(patient, lr=lr)
+
+        return [Change(f"learning rate {lr:g}, the default", f"lr={lr:g}", 1, apply, forks=True)]
 
     return changes
 
@@ -73,7 +95,8 @@ def clipping(largest: float = 1.0) -> Remedy:
         if "max_norm" in patient.procedure.rule.defaults:
             return []
         code = f"torch.nn.utils.clip_grad_norm_(model.parameters(), {largest:g})"
-        return [Change(f"clip gradients to norm {largest:g}", code, 2, apply, forks=True)]
+        name = f"clip gradients to norm {largest:g}"
+        return [Change(name, code, 2, apply, forks=True, wraps=True)]
 
     def apply(patient: Patient) -> Patient:
         return _with(patient, rule=chain(clip_norm(largest), patient.procedure.rule))
@@ -82,18 +105,39 @@ def clipping(largest: float = 1.0) -> Remedy:
 
 
 def decay(weight: float) -> Remedy:
-    """A penalty on the weights, where there is none yet."""
+    """A penalty on the weights, where there is none yet. It is not clipped, as in torch, where the
+    optimizer adds it to gradients that are clipped by then."""
 
     def changes(patient: Patient) -> Sequence[Change]:
-        if "weight_decay" in patient.procedure.rule.defaults:
+        rule = patient.procedure.rule
+        if "weight_decay" in rule.defaults or _decayed(rule, weight) is None:
             return []
-        name = f"weight decay {weight:g}"
-        return [Change(name, f"weight_decay={weight:g}", 1, apply, forks=True)]
+        largest = rule.defaults.get("max_norm")
+        clip = "" if largest is None else f"ravine.clip_norm({largest:g}), "
+        code = f"weight_decay={weight:g}  # or ravine.chain({clip}ravine.l2({weight:g}), rule)"
+        return [Change(f"weight decay {weight:g}", code, 1, apply, forks=True)]
 
     def apply(patient: Patient) -> Patient:
-        return _with(patient, rule=chain(l2(weight), patient.procedure.rule))
+        rule = _decayed(patient.procedure.rule, weight)
+        assert rule is not None
+        return _with(patient, rule=rule)
 
     return changes
+
+
+def _decayed(rule: Rule, weight: float) -> Rule | None:
+    """A rule with a penalty inside of what clips it; None where that cannot be told apart."""
+    if not CLIPPING & set(rule.defaults):
+        return chain(l2(weight), rule)
+    made = rules.REGISTRY.get(rule.name)
+    settings = {name: value for name, value in rule.defaults.items() if name != "max_norm"}
+    # A rule that has options beside its hyperparameters is not made by these alone.
+    if made is None or set(inspect.signature(made).parameters) != set(settings):
+        return None
+    inside, clip = made(**settings), clip_norm(rule.defaults["max_norm"])
+    again = clip(inside)
+    same = (again.title, again.source, again.defaults) == (rule.title, rule.source, rule.defaults)
+    return chain(clip, l2(weight), inside) if same else None
 
 
 def stopping(patience: int = 3) -> Remedy:
@@ -119,7 +163,11 @@ def schedule(name: str) -> Remedy:
         made = schedules.named(name, steps)
         if patient.procedure.schedules.get("lr", schedules.constant()) == made:
             return []
-        code = f'lr={patient.lr:g} * ravine.schedules.named("{name}", {steps})'
+        code = (
+            "scheduler = torch.optim.lr_scheduler.LambdaLR("
+            f'optimizer, ravine.schedules.named("{name}", {steps}))'
+            "  # scheduler.step() after each optimizer.step()"
+        )
         code = f"lr={patient.lr:g}" if made == schedules.constant() else code
         return [Change(f"schedule {name}", code, 2, apply, forks=True)]
 

@@ -1,13 +1,14 @@
-"""How a model is edited: parts swapped, sequences rebuilt."""
+"""How a model is edited: parts swapped for others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from ravine.diagnostics.doctor.attempting import tried
 from ravine.diagnostics.doctor.patient import Change, Patient, Remedy, built
 from ravine.recipes import load
 
@@ -16,11 +17,12 @@ Edit = Callable[[nn.Module], nn.Module | None]
 
 
 def edited(name: str, code: str, edit: Edit, grows: bool = False) -> Remedy:
-    """The edit as a remedy, for patients whose model has something to edit."""
+    """The edit as a remedy, for patients whose model has something to edit. An edit that raises is
+    offered, too, and fails when it is tried, so that its reason is said."""
 
     def changes(patient: Patient) -> Sequence[Change]:
         with torch.random.fork_rng(devices=[]):  # layers that are made anew are drawn
-            fits = edit(built(patient)) is not None
+            fits = tried(lambda: edit(built(patient))) is not None
         return [changed_by(name, code, edit, grows)] if fits else []
 
     return changes
@@ -66,26 +68,52 @@ def _made(new: Callable[..., nn.Module], module: nn.Module) -> nn.Module:
 
 
 def _each(model: nn.Module, edit: Callable[[nn.Module], nn.Module]) -> nn.Module:
-    """A model whose modules without children went through `edit`."""
-    if not any(model.children()):
-        return edit(model)
-    for name, child in model.named_children():
-        setattr(model, name, _each(child, edit))
-    return model
+    """A model whose modules without children went through `edit`, once each wherever they are used."""
+    done: dict[int, nn.Module] = {}
+
+    def visited(module: nn.Module) -> nn.Module:
+        if id(module) not in done:
+            done[id(module)] = module  # one with children stays itself
+            if not any(module.children()):
+                done[id(module)] = edit(module)
+            for name, child in _children(module).items():
+                setattr(module, name, visited(child))
+        return done[id(module)]
+
+    return visited(model)
+
+
+def _children(module: nn.Module) -> dict[str, nn.Module]:
+    """By name; one of two names stays, too, where `named_children` passes over it."""
+    return {name: child for name, child in module._modules.items() if child is not None}
 
 
 def in_sequences(
-    model: nn.Module, edit: Callable[[nn.Sequential], nn.Sequential | None]
+    model: nn.Module, edit: Callable[[Mapping[str, nn.Module]], Mapping[str, nn.Module]]
 ) -> nn.Module | None:
-    """The model with its `nn.Sequential`s edited, from the inside out; None if none was."""
+    """The model with parts of its `nn.Sequential`s replaced; None if none was.
+
+    Names and number of a sequence's parts stay as they are, as a model's own code may use them. What
+    inherits from `nn.Sequential` is left alone: it may use its parts in another order.
+
+    Args:
+        model: it is edited in place.
+        edit: parts of a sequence, by name and in their order -> those to put in place of some.
+    """
     changed = False
-    for name, child in model.named_children():
-        edited = in_sequences(child, edit)
-        if edited is not None:
+    for sequence in [m for m in model.modules() if type(m) is nn.Sequential]:
+        for name, part in edit(_children(sequence)).items():
             changed = True
-            setattr(model, name, edited)
-    new = edit(model) if isinstance(model, nn.Sequential) else None
-    return new or (model if changed else None)
+            setattr(sequence, name, part)
+    return model if changed else None
+
+
+def placed(new: nn.Module, old: nn.Module) -> nn.Module:
+    """A new module with the floating-point format and the device of an old one's parameters, or else
+    its buffers."""
+    tensors = (t for t in (*old.parameters(), *old.buffers()) if t.is_floating_point())
+    first = next(tensors, None)
+    return new if first is None else new.to(first)
 
 
 def outputs(patient: Patient) -> tuple[Tensor, Tensor] | None:
@@ -97,9 +125,6 @@ def outputs(patient: Patient) -> tuple[Tensor, Tensor] | None:
 def run_on_few(patient: Patient, model: nn.Module) -> tuple[Tensor, Tensor] | None:
     """Outputs for the first training examples, and their targets; None where there are none."""
     few = load(patient.recipe).train.first(8)
-    try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            output = model(few.inputs)
-    except (RuntimeError, ValueError, IndexError):  # too few examples for a batch norm, or so
-        return None
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        output = tried(lambda: model(few.inputs))  # too few for a batch norm, or so
     return (output, few.targets) if isinstance(output, Tensor) and output.ndim > 0 else None

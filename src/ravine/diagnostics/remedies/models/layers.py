@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import nn
 
 from ravine.diagnostics.doctor.patient import Remedy
@@ -10,6 +12,7 @@ from ravine.diagnostics.remedies.models.editing import (
     in_sequences,
     last_leaf,
     leaves_of,
+    placed,
     swapped,
 )
 from ravine.diagnostics.remedies.models.kinds import (
@@ -78,7 +81,7 @@ def no_batch_norm() -> Remedy:
 
     def new(module: nn.Module) -> nn.Module:
         assert isinstance(module, NORMS)
-        return nn.GroupNorm(1, module.num_features)
+        return placed(nn.GroupNorm(1, module.num_features, affine=module.affine), module)
 
     return edited(
         "group norm for batch norm",
@@ -98,7 +101,7 @@ def usual_batch_norm() -> Remedy:
 
     def new(module: nn.Module) -> nn.Module:
         assert isinstance(module, NORMS)
-        return type(module)(module.num_features, affine=module.affine)
+        return placed(type(module)(module.num_features, affine=module.affine), module)
 
     return edited(
         "batch norms of the usual momentum",
@@ -112,7 +115,7 @@ def long_memory() -> Remedy:
 
     def new(module: nn.Module) -> nn.Module:
         assert isinstance(module, nn.RNN)
-        return nn.LSTM(
+        lstm = nn.LSTM(
             module.input_size,
             module.hidden_size,
             module.num_layers,
@@ -121,9 +124,10 @@ def long_memory() -> Remedy:
             dropout=module.dropout,
             bidirectional=module.bidirectional,
         )
+        return placed(lstm, module)
 
     def edit(model: nn.Module) -> nn.Module | None:
-        return swapped(model, lambda m: isinstance(m, nn.RNN), new)
+        return swapped(model, lambda m: type(m) is nn.RNN, new)
 
     return edited(
         "LSTM for RNN", "nn.LSTM(inputs, hidden)  # in place of nn.RNN(inputs, hidden)", edit
@@ -153,17 +157,15 @@ def unfrozen() -> Remedy:
     return edited("all parameters trained", "model.requires_grad_(True)", edit)
 
 
-def _normalized(sequence: nn.Sequential) -> nn.Sequential | None:
-    weighty = [m for m in sequence if isinstance(m, WEIGHTY)]
-    if len(weighty) < 2:
-        return None
-    parts: list[nn.Module] = []
-    for module in sequence:
-        parts.append(module)
-        if module is weighty[-1]:
-            continue
-        if isinstance(module, nn.Linear):
-            parts.append(nn.BatchNorm1d(module.out_features))
-        elif isinstance(module, nn.Conv2d):
-            parts.append(nn.BatchNorm2d(module.out_channels))
-    return nn.Sequential(*parts)
+def _normalized(parts: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """The layers but the last, each with a batch norm behind it."""
+    weighty = {name: m for name, m in parts.items() if isinstance(m, WEIGHTY)}
+    return {name: _with_norm(weighty[name]) for name in list(weighty)[:-1]}
+
+
+def _with_norm(layer: nn.Linear | nn.Conv2d) -> nn.Module:
+    if isinstance(layer, nn.Linear):
+        norm: nn.Module = nn.BatchNorm1d(layer.out_features)
+    else:
+        norm = nn.BatchNorm2d(layer.out_channels)
+    return nn.Sequential(layer, placed(norm, layer))
