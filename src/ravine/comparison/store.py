@@ -275,4 +275,6 @@ def explained(folder: Path) -> Iterator[None]:
             "move it away to start anew, or choose another --out"
         ) from error
     except OSError as error:
-        raise FolderError(f"cannot write to {folder}: {error.strerror}; choose another --out") from error
+        raise FolderError(
+            f"cannot write to {folder}: {error.strerror}; choose another --out"
+        ) from error
