@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from typing import Any
 
 from ravine.errors import RavineError
 
@@ -230,48 +231,41 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from ravine import api, recipes, screen
-    from ravine.comparison.arms import AS_BUILT, CONSTANT
+    from ravine import api, screen
 
     with screen.shown() as progress:
         training = api.train(
-            recipes.find(arguments.recipe, arguments.data),
-            arguments.optimizer,
-            arguments.lr,
-            init=arguments.init or AS_BUILT,
-            schedule=arguments.schedule or CONSTANT,
-            batches=arguments.batches,
-            epochs=arguments.epochs,
-            steps=arguments.steps,
-            seed=arguments.seed,
-            budget=arguments.budget,
-            out=arguments.out,
-            progress=progress,
+            **_training(arguments), budget=arguments.budget, out=arguments.out, progress=progress
         )
     screen.print_training(training.run, training.metric, training.findings)
     screen.print_page(arguments.out)
 
 
 def _doctor(arguments: argparse.Namespace) -> None:
-    from ravine import api, recipes, screen
-    from ravine.comparison.arms import AS_BUILT, CONSTANT
+    from ravine import api, screen
 
     with screen.shown() as progress:
-        found = api.doctor(
-            recipes.find(arguments.recipe, arguments.data),
-            arguments.optimizer,
-            arguments.lr,
-            init=arguments.init or AS_BUILT,
-            schedule=arguments.schedule or CONSTANT,
-            batches=arguments.batches,
-            epochs=arguments.epochs,
-            steps=arguments.steps,
-            seed=arguments.seed,
-            out=arguments.out,
-            progress=progress,
-        )
+        found = api.doctor(**_training(arguments), out=arguments.out, progress=progress)
     screen.print_prescription(found)
     screen.print_page(arguments.out)
+
+
+def _training(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What says one training, as `api.train` and `api.doctor` take it."""
+    from ravine import recipes
+    from ravine.comparison.arms import AS_BUILT, CONSTANT
+
+    return {
+        "recipe": recipes.find(arguments.recipe, arguments.data),
+        "optimizer": arguments.optimizer,
+        "lr": arguments.lr,
+        "init": arguments.init or AS_BUILT,
+        "schedule": arguments.schedule or CONSTANT,
+        "batches": arguments.batches,
+        "epochs": arguments.epochs,
+        "steps": arguments.steps,
+        "seed": arguments.seed,
+    }
 
 
 def _range_test(arguments: argparse.Namespace) -> None:
