@@ -28,8 +28,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ravine.diagnostics.recorder import BUDGET
-from ravine.diagnostics.watching import Watch
+from ravine.diagnostics.watch.recorder import BUDGET
+from ravine.diagnostics.watch.watching import Watch
 from ravine.environment import environment
 from ravine.seeds import generator
 

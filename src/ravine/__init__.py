@@ -18,7 +18,7 @@ from ravine.comparison.progress import Progress
 from ravine.comparison.records import Verdict
 from ravine.diagnostics.doctor.visit import Prescription
 from ravine.diagnostics.finding import Finding
-from ravine.diagnostics.watching import Watch
+from ravine.diagnostics.watch.watching import Watch
 from ravine.errors import RavineError
 from ravine.optim._any import Optimizer
 from ravine.optim._groups import groups

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ravine.diagnostics.history import CAPACITY
 from ravine.diagnostics.instruments import standard
-from ravine.diagnostics.recorder import BUDGET, DENSE
+from ravine.diagnostics.watch.recorder import BUDGET, DENSE
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "watching.md").read_text()
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ravine.diagnostics.landscape import grid, landscape, principal_plane
-from ravine.diagnostics.trajectory import Snapshot
+from ravine.diagnostics.watch.trajectory import Snapshot
 from ravine.recipes import Split
 
 SHAPES = {"conv": (4, 2, 3), "conv_bias": (4,), "linear": (3, 5), "bias": (3,)}

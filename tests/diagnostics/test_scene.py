@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ravine.diagnostics.scene import Scene
-from ravine.diagnostics.watching import Watch
+from ravine.diagnostics.watch.scene import Scene
+from ravine.diagnostics.watch.watching import Watch
 
 
 class Named(nn.Module):

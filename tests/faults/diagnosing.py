@@ -7,7 +7,7 @@ from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.findings import diagnose
 from ravine.diagnostics.history import History
 from ravine.diagnostics.instruments import standard
-from ravine.diagnostics.watcher import Watcher
+from ravine.diagnostics.watch.watcher import Watcher
 from ravine.training.lane import Member
 from ravine.training.records import Trial
 from ravine.training.serial import SerialLane

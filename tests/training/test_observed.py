@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ravine.diagnostics.instruments import standard
-from ravine.diagnostics.watcher import Watcher
+from ravine.diagnostics.watch.watcher import Watcher
 from ravine.training.lane import Member
 from ravine.training.serial import SerialLane
 from tests.problems import digits_problem, noisy, plain

@@ -10,8 +10,8 @@ import torch
 
 from ravine.diagnostics.doctor.prescription import Prescription
 from ravine.diagnostics.landscape import landscape
-from ravine.diagnostics.member import Watched
-from ravine.diagnostics.watching import Watch
+from ravine.diagnostics.watch.member import Watched
+from ravine.diagnostics.watch.watching import Watch
 from ravine.environment import environment
 from ravine.errors import FolderError
 from ravine.report.run import RunRecord, write_run

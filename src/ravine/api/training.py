@@ -20,10 +20,10 @@ from ravine.diagnostics.doctor.visit import Prescription, examined, treated
 from ravine.diagnostics.facts import facts_of
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.history import History
-from ravine.diagnostics.member import train_watched
-from ravine.diagnostics.news import News
-from ravine.diagnostics.recorder import BUDGET
-from ravine.diagnostics.watcher import check_budget
+from ravine.diagnostics.watch.member import train_watched
+from ravine.diagnostics.watch.news import News
+from ravine.diagnostics.watch.recorder import BUDGET
+from ravine.diagnostics.watch.watcher import check_budget
 from ravine.initializers import Initializer, Start
 from ravine.rules import Rule
 from ravine.schedules import Suggestion

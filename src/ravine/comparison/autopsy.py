@@ -17,7 +17,7 @@ from ravine.comparison.progress import Progress
 from ravine.comparison.records import Explanation, Failure, Failures
 from ravine.comparison.store import Store
 from ravine.diagnostics.finding import Finding
-from ravine.diagnostics.member import Watched, train_watched
+from ravine.diagnostics.watch.member import Watched, train_watched
 from ravine.recipes import Problem
 from ravine.training.ending import steps_taken
 from ravine.training.lane import Member, evaluation_steps

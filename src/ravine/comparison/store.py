@@ -276,5 +276,5 @@ def explained(folder: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise FolderError(
-            f"cannot write to {folder}: {error.strerror}; choose another --out"
+            f"cannot write to {folder}: {error.strerror or error}; choose another --out"
         ) from error

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ravine.diagnostics.trajectory import FEWEST, Snapshot
+from ravine.diagnostics.watch.trajectory import FEWEST, Snapshot
 from ravine.recipes import Measure, Split
 from ravine.training.lane import mean_over
 from ravine.undisturbed import undisturbed

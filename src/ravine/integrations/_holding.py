@@ -10,7 +10,7 @@ from torch import nn, optim
 
 from ravine.diagnostics.instrument import Instrument
 from ravine.diagnostics.instruments import standard
-from ravine.diagnostics.watching import Watch
+from ravine.diagnostics.watch.watching import Watch
 
 
 @final

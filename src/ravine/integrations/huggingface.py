@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from ravine.diagnostics.instrument import Instrument
-from ravine.diagnostics.recorder import BUDGET
-from ravine.diagnostics.watching import Watch
+from ravine.diagnostics.watch.recorder import BUDGET
+from ravine.diagnostics.watch.watching import Watch
 from ravine.errors import InputError
 from ravine.integrations._holding import Holding
 

@@ -8,8 +8,8 @@ from typing import Any, final
 from torch import nn
 
 from ravine.diagnostics.instrument import Instrument
-from ravine.diagnostics.recorder import BUDGET
-from ravine.diagnostics.watching import Watch
+from ravine.diagnostics.watch.recorder import BUDGET
+from ravine.diagnostics.watch.watching import Watch
 from ravine.errors import InputError, SettingError
 from ravine.integrations._holding import Holding
 

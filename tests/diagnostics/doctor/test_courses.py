@@ -21,8 +21,8 @@ from ravine.diagnostics.doctor.courses import (
     trained,
 )
 from ravine.diagnostics.doctor.patient import Change, Patient, both
-from ravine.diagnostics.member import Watched, train_watched
 from ravine.diagnostics.remedies import models, settings
+from ravine.diagnostics.watch.member import Watched, train_watched
 from ravine.errors import SettingError
 from ravine.recipes import load
 from ravine.training.population import PopulationLane

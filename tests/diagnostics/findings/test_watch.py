@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ravine.diagnostics.facts import Facts
-from ravine.diagnostics.watching import Watch
+from ravine.diagnostics.watch.watching import Watch
 
 
 @pytest.mark.parametrize(("end", "kinds"), [(nn.Identity, []), (nn.Softmax, ["wrong_output"])])

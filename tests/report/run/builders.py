@@ -13,7 +13,7 @@ from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.history import History
 from ravine.diagnostics.instrument import Name
 from ravine.diagnostics.landscape import Slice
-from ravine.diagnostics.recorder import Account
+from ravine.diagnostics.watch.recorder import Account
 from ravine.report.run import RunRecord
 from ravine.training.records import Point, Run, Trial
 

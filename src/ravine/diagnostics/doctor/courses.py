@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ravine.diagnostics.doctor.attempting import Failed, tried
 from ravine.diagnostics.doctor.patient import Change, Patient, built
-from ravine.diagnostics.member import Watched
+from ravine.diagnostics.watch.member import Watched
 from ravine.recipes import Problem, load
 from ravine.training.choose import why_not_population
 from ravine.training.crossing import forked, into_population, remember_alike

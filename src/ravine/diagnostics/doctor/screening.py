@@ -28,7 +28,7 @@ from ravine.diagnostics.doctor.rungs import (
     stops,
     survivors,
 )
-from ravine.diagnostics.member import Watched
+from ravine.diagnostics.watch.member import Watched
 
 
 @dataclass(frozen=True)

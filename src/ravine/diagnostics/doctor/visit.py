@@ -26,8 +26,8 @@ from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.findings import diagnose
 from ravine.diagnostics.history import History
-from ravine.diagnostics.member import Watched, train_watched
 from ravine.diagnostics.remedies import changes_for
+from ravine.diagnostics.watch.member import Watched, train_watched
 from ravine.recipes import load
 from ravine.training.choose import check_lane
 from ravine.training.lane import Tick, unheard

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from ravine.diagnostics.graph import kept, kind, operations
 from ravine.diagnostics.look import Layer, Look
+from ravine.diagnostics.watch.graph import kept, kind, operations
 
 STAND_INS = {"Relu": nn.ReLU(), "Tanh": nn.Tanh(), "Sigmoid": nn.Sigmoid()}
 """torch's name of an operation -> the module that does the same. Those that keep what they return."""

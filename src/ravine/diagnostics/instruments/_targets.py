@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ravine.diagnostics.graph import kept, kind, towards_output
 from ravine.diagnostics.look import Look
+from ravine.diagnostics.watch.graph import kept, kind, towards_output
 
 CLASSES = "cost_is_likelihood_of_classes"
 SQUARES = "cost_is_squared_error"

@@ -7,7 +7,6 @@ from typing import final
 
 import torch
 
-from ravine.diagnostics.graph import kind, towards_output
 from ravine.diagnostics.instrument import Instrument, Name, Readings
 from ravine.diagnostics.instruments._targets import (
     CLASSES,
@@ -19,6 +18,7 @@ from ravine.diagnostics.instruments._targets import (
     priced,
 )
 from ravine.diagnostics.look import Look
+from ravine.diagnostics.watch.graph import kind, towards_output
 
 QUANTITIES = {
     "cost_is_likelihood_of_classes": "1 if the cost is -log p of a class (cross-entropy, NLL)",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ravine.diagnostics.recorder import Account
+from ravine.diagnostics.watch.recorder import Account
 from ravine.report import words
 from ravine.report.records import Caption
 from ravine.report.run.records import Costs

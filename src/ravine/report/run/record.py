@@ -11,7 +11,7 @@ from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.history import History, Series
 from ravine.diagnostics.landscape import Slice
-from ravine.diagnostics.recorder import Account
+from ravine.diagnostics.watch.recorder import Account
 from ravine.training.records import Run
 
 AFTER = 0.25
@@ -27,7 +27,7 @@ class RunRecord:
         metric: name of the validation metric.
         history: what was measured.
         findings: what is wrong, the worst first.
-        losses: the loss curve of the whole run, from `ravine.diagnostics.losses`; None: what the
+        losses: the loss curve of the whole run, from `ravine.diagnostics.watch.losses`; None: what the
             history has kept of it.
         facts: what was known before: batch size, planned steps, whether a larger metric is better.
         run: the trial and its curve; None for a loop of the user's own.

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from ravine.diagnostics.instrument import Instrument, Name
-from ravine.diagnostics.recorder import DENSE, MEMORY, TROUBLE, Recorder
+from ravine.diagnostics.watch.recorder import DENSE, MEMORY, TROUBLE, Recorder
 
 
 class Timed(Instrument):

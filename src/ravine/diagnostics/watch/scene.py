@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ravine.diagnostics.graph import kind, operations
 from ravine.diagnostics.look import Layer, Look
+from ravine.diagnostics.watch.graph import kind, operations
 
 WHOLE = "model"
 """The name of a layer that is the whole model."""

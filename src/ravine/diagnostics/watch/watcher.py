@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ravine.diagnostics.history import History
 from ravine.diagnostics.instrument import Instrument, Name, Readings
 from ravine.diagnostics.look import Stride
-from ravine.diagnostics.recorder import Account, Recorder
-from ravine.diagnostics.scene import Scene
+from ravine.diagnostics.watch.recorder import Account, Recorder
+from ravine.diagnostics.watch.scene import Scene
 from ravine.errors import SettingError
 from ravine.training.observer import Observer, Rates
 from ravine.training.records import Point

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ravine.diagnostics.findings import diagnose
-from ravine.diagnostics.member import train_watched
+from ravine.diagnostics.watch.member import train_watched
 from ravine.training.lane import Member
 from ravine.training.records import Trial
 from ravine.training.serial import SerialLane

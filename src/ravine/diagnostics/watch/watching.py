@@ -9,15 +9,15 @@ from types import TracebackType
 import torch
 from torch import Tensor, nn
 
-from ravine.diagnostics.backward import told_of_backward
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.findings import diagnose
 from ravine.diagnostics.history import History
 from ravine.diagnostics.instrument import Instrument
 from ravine.diagnostics.instruments import standard
-from ravine.diagnostics.recorder import BUDGET, Account
-from ravine.diagnostics.watcher import Watcher
+from ravine.diagnostics.watch.backward import told_of_backward
+from ravine.diagnostics.watch.recorder import BUDGET, Account
+from ravine.diagnostics.watch.watcher import Watcher
 from ravine.errors import SettingError
 
 

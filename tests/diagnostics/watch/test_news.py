@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ravine.diagnostics import news
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.history import History
 from ravine.diagnostics.instrument import Name
-from ravine.diagnostics.news import News
+from ravine.diagnostics.watch import news
+from ravine.diagnostics.watch.news import News
 from ravine.training.records import Point
 
 

@@ -14,11 +14,11 @@ from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.findings import diagnose
 from ravine.diagnostics.history import History, Series
 from ravine.diagnostics.instruments import standard
-from ravine.diagnostics.losses import Losses
-from ravine.diagnostics.observers import Observers
-from ravine.diagnostics.recorder import BUDGET, Account
-from ravine.diagnostics.trajectory import Snapshot, Trajectory
-from ravine.diagnostics.watcher import Watcher
+from ravine.diagnostics.watch.losses import Losses
+from ravine.diagnostics.watch.observers import Observers
+from ravine.diagnostics.watch.recorder import BUDGET, Account
+from ravine.diagnostics.watch.trajectory import Snapshot, Trajectory
+from ravine.diagnostics.watch.watcher import Watcher
 from ravine.training.lane import Member, Tick, unheard
 from ravine.training.observer import Observer, Rates
 from ravine.training.records import Point, Run

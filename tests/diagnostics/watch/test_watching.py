@@ -12,7 +12,7 @@ from torch import nn
 from ravine import optim
 from ravine.diagnostics.instrument import Instrument, Name
 from ravine.diagnostics.look import Look, Stride
-from ravine.diagnostics.watching import Watch
+from ravine.diagnostics.watch.watching import Watch
 from ravine.errors import SettingError
 
 

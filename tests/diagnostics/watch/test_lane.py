@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ravine.diagnostics.recorder import BUDGET
-from ravine.diagnostics.watcher import Watcher
+from ravine.diagnostics.watch.recorder import BUDGET
+from ravine.diagnostics.watch.watcher import Watcher
 from ravine.training.lane import Member
 from ravine.training.records import Trial
 from ravine.training.serial import SerialLane
-from tests.diagnostics.test_watching import Curvature
+from tests.diagnostics.watch.test_watching import Curvature
 from tests.problems import digits_problem, noisy, plain
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ravine.diagnostics.losses import MOST, Losses
+from ravine.diagnostics.watch.losses import MOST, Losses
 
 
 @pytest.mark.parametrize("steps", [1, 511, 512, 513, 1023, 1024, 5000])

@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from ravine.diagnostics.losses import Losses
-from ravine.diagnostics.observers import Observers
-from ravine.diagnostics.recorder import BUDGET
-from ravine.diagnostics.trajectory import MOST, Trajectory
-from ravine.diagnostics.watcher import Watcher
+from ravine.diagnostics.watch.losses import Losses
+from ravine.diagnostics.watch.observers import Observers
+from ravine.diagnostics.watch.recorder import BUDGET
+from ravine.diagnostics.watch.trajectory import MOST, Trajectory
+from ravine.diagnostics.watch.watcher import Watcher
 from ravine.training.lane import Member
 from ravine.training.records import Point, Trial
 from ravine.training.serial import SerialLane
-from tests.diagnostics.test_watching import Curvature
+from tests.diagnostics.watch.test_watching import Curvature
 from tests.problems import digits_problem, noisy, plain
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from ravine.diagnostics.instrument import Instrument, Name
-from ravine.diagnostics.recorder import DENSE
-from ravine.diagnostics.watcher import Watcher
+from ravine.diagnostics.watch.recorder import DENSE
+from ravine.diagnostics.watch.watcher import Watcher
 
 
 class Looking(Instrument):

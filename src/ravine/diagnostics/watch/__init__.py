@@ -1,0 +1,1 @@
+"""Watching a run: what is told of its steps, when to measure, and what is kept."""
