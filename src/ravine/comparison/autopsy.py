@@ -19,6 +19,7 @@ from ravine.comparison.store import Store
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.watch.member import Watched, train_watched
 from ravine.recipes import Problem
+from ravine.recipes.wording import said
 from ravine.training.ending import steps_taken
 from ravine.training.lane import Member, evaluation_steps
 from ravine.training.procedure import Procedure
@@ -148,8 +149,7 @@ class _Replays:
             watched = self._watched(Member.new(trial), until)
             findings = tuple(watched.findings)
         except Exception as error:  # instruments and findings meet whatever there is
-            first = (str(error).splitlines() or [""])[0]
-            return Explanation(trial.seed, until, "unknown", (), f"{type(error).__name__}: {first}")
+            return Explanation(trial.seed, until, "unknown", (), said(error))
         return Explanation(trial.seed, until, self._bar.outcome(watched.member.run), findings)
 
     def _watched(self, member: Member, until: int) -> Watched:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ravine.errors import InputError
+from ravine.recipes.wording import said
 
 Came = TypeVar("Came")
 
@@ -33,5 +34,4 @@ def tried(work: Callable[[], Came]) -> Came | Failed:
 
 def first_line(error: Exception) -> str:
     """What is said of an error."""
-    lines = str(error).strip().splitlines() or [""]
-    return lines[0] if isinstance(error, InputError) else f"{type(error).__name__}: {lines[0]}"
+    return str(error).splitlines()[0] if isinstance(error, InputError) else said(error)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ravine.diagnostics.history import History
 from ravine.diagnostics.instrument import Instrument, Readings
+from ravine.recipes.wording import said
 
 BUDGET = 0.05
 """Share of a run's own time that measuring may take."""
@@ -208,8 +209,7 @@ class Recorder:
         try:
             self.history.add(step, take())
         except Exception as error:  # whatever it is, training goes on
-            lines = str(error).strip().splitlines() or [""]
-            account.failure = f"{type(error).__name__}: {lines[0]}"
+            account.failure = said(error)
         self._taken[instrument.name] = self._taken.get(instrument.name, 0.0) + self._clock() - start
         account.measurements += 1
 
