@@ -66,7 +66,7 @@ def treated(name: str) -> dict[str, Any]:
         "kind": case.kind,
         "found": [finding.kind for finding in found.findings[:2]],
         "recommended": None if found.recommended is None else found.recommended.name,
-        "gains": found.gains,
+        "gains": found.proof.gains,
         "shown": found.works,
         "left": left(case, found),
         "tried": [f"{a.change.name}, {a.trained} to step {a.until}" for a in found.attempts],
@@ -81,7 +81,7 @@ def left(case: Case, found: Prescription) -> float:
         np.mean([value for value in stored[part] if value is not None])
         for part in ("untrained", "twin")
     )
-    reached = np.mean(found.changed) if found.changed else found.screened
+    reached = np.mean(found.proof.changed) if found.proof.changed else found.screened
     share = (reached - end) / (start - end)
     return float(np.clip(np.nan_to_num(share, nan=2.0), -2.0, 2.0))
 

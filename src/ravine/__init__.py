@@ -16,7 +16,7 @@ from ravine import (
 from ravine.api import Training, compare, doctor, range_test, train, write_page
 from ravine.comparison.progress import Progress
 from ravine.comparison.records import Verdict
-from ravine.diagnostics.doctor.visit import Prescription
+from ravine.diagnostics.doctor.prescription import Prescription
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.watch.watching import Watch
 from ravine.errors import RavineError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import time
 from dataclasses import replace
 from functools import cache
 
@@ -236,15 +235,6 @@ def test_every_example_is_looked_at_in_slices():
 
     check(load(recipe(model=lambda: Recording(4, 3), validation=(X[:2048], Y[:2048]), test=None)))
     assert seen == [(8, True)] * 2 + [(n, False) for n in (2048, 2048, 904, 2048)]
-
-
-def test_sixty_thousand_examples_take_a_moment():
-    x, y = torch.randn(60_000, 784), torch.arange(60_000) % 10
-    model = lambda: nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))  # noqa: E731
-    problem = load(recipe(model=model, train=(x, y), validation=(x, y), test=(x, y)))
-    start = time.perf_counter()
-    check(problem)
-    assert time.perf_counter() - start < 20  # 0.5 s on two cores
 
 
 def test_a_last_batch_of_one_that_batch_norm_cannot_take_is_found():

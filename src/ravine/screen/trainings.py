@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ravine.diagnostics.doctor.visit import Prescription
+from ravine.diagnostics.doctor.prescription import Prescription
 from ravine.diagnostics.finding import Finding
 from ravine.schedules import Suggestion
 from ravine.screen.tables import wide_console
@@ -70,10 +70,11 @@ def print_prescription(found: Prescription) -> None:
     if found.recommended is None:
         console.print("\nNone of them helps.")
         return
-    mean = sum(found.gains) / len(found.gains)
-    lo, hi = found.interval
+    gains = found.proof.gains
+    mean = sum(gains) / len(gains)
+    lo, hi = found.proof.interval
     console.print(
-        f"\nOn {len(found.gains)} fresh seeds, trained to the end, it gains {mean:.4g} "
+        f"\nOn {len(gains)} fresh seeds, trained to the end, it gains {mean:.4g} "
         f"[{lo:.4g}, {hi:.4g}].",
         soft_wrap=True,
         markup=False,

@@ -11,14 +11,18 @@ from ravine.diagnostics.history import History
 from ravine.training.records import Point, Run, Trial
 
 
-def prescription(untouched=(), changed=(), steps: int = 100, **changes) -> Prescription:
+def prescription(steps: int) -> Prescription:
     curve = (Point(0, 1.0, 1.0, 1.0), Point(40, 1.0, 1.0, 1.0))
-    parts = {
-        "findings": (), "run": Run(Trial("sgd", {"lr": 0.1}, 0), curve), "history": History(),
-        "screened": 1.0, "attempts": (), "recommended": None, "maximize": False,
-        "gradient_steps": steps, "watching": 10.0,
-    }  # fmt: skip
-    return Prescription(untouched=untouched, changed=changed, **{**parts, **changes})
+    return Prescription(
+        findings=(),
+        run=Run(Trial("sgd", {"lr": 0.1}, 0), curve),
+        history=History(),
+        screened=1.0,
+        attempts=(),
+        proof=Proof(None, (), (), maximize=False),
+        gradient_steps=steps,
+        watching=10.0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,14 +36,16 @@ def prescription(untouched=(), changed=(), steps: int = 100, **changes) -> Presc
     ],
 )
 def test_a_change_works_if_its_gain_is_shown(untouched, changed, maximize, works):
-    assert prescription(untouched, changed, maximize=maximize).works == works
+    assert Proof(None, untouched, changed, maximize).works == works
 
 
 def test_the_interval_is_students_of_the_pairs():
     untouched, changed = (0.9, 0.7, 0.8), (0.1, 0.2, 0.15)
     gains = np.subtract(untouched, changed)
     expected = stats.t.interval(0.95, 2, gains.mean(), stats.sem(gains))
-    assert prescription(untouched, changed).interval == pytest.approx(expected, rel=1e-12)
+    assert Proof(None, untouched, changed, maximize=False).interval == pytest.approx(
+        expected, rel=1e-12
+    )
     turned = Proof(None, untouched, changed, maximize=True).interval
     assert turned == pytest.approx((-expected[1], -expected[0]), rel=1e-12)
 

@@ -69,8 +69,8 @@ def test_a_rate_that_is_too_low():
     assert prescription.attempts[0].until == 72
     assert prescription.recommended is prescription.attempts[0].change
     assert prescription.recommended.code == "lr=0.1"
-    assert prescription.untouched == tuple(trained(1e-4, seed) for seed in (6, 7, 8))
-    assert prescription.changed == tuple(trained(0.1, seed) for seed in (6, 7, 8))
+    assert prescription.proof.untouched == tuple(trained(1e-4, seed) for seed in (6, 7, 8))
+    assert prescription.proof.changed == tuple(trained(0.1, seed) for seed in (6, 7, 8))
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_a_larger_metric_is_better_where_the_recipe_says_so():
     assert errors.recommended is not None
     assert hits.recommended.name == errors.recommended.name
     assert [a.change.name for a in hits.attempts] == [a.change.name for a in errors.attempts]
-    assert hits.gains == pytest.approx(errors.gains, abs=1e-6)
-    assert min(hits.gains) > 0.5
+    assert hits.proof.gains == pytest.approx(errors.proof.gains, abs=1e-6)
+    assert min(hits.proof.gains) > 0.5
 
 
 def test_a_change_that_cannot_be_trained_is_said_and_passed_over():
@@ -160,7 +160,7 @@ def test_a_run_that_diverges_is_helped():
     prescription = visit(patient(1e6), diagnose=found("lr_too_high"))
     assert prescription.run.diverged_at is not None
     assert prescription.screened == prescription.run.curve[0].validation_metric
-    assert all(value > 0.8 for value in prescription.untouched)  # untrained
+    assert all(value > 0.8 for value in prescription.proof.untouched)  # untrained
 
 
 def test_a_run_that_diverged_is_not_trained_on(steps_taken):
@@ -201,7 +201,7 @@ def test_side_by_side_the_same_is_recommended():
     assert [a.change.name for a in together.attempts] == [a.change.name for a in alone.attempts]
     for one, other in zip(together.attempts, alone.attempts, strict=True):
         assert one.metric == pytest.approx(other.metric, abs=2 / 359)  # of so many examples
-    assert together.changed == alone.changed
+    assert together.proof.changed == alone.proof.changed
 
 
 def test_an_unknown_lane_is_refused():

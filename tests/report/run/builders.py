@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ravine.diagnostics.doctor.patient import Change
-from ravine.diagnostics.doctor.prescription import Attempt, Prescription
+from ravine.diagnostics.doctor.prescription import Attempt, Prescription, Proof
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.history import History
@@ -71,10 +71,7 @@ def prescription(**changes) -> Prescription:
             Attempt(change("clipping"), INF, since=0, until=30, untouched=0.85),
             Attempt(change("Adam"), NAN, failure="ValueError: no <b>"),
         ),
-        recommended=LOWER,
-        untouched=(0.4, 0.5, 0.6),
-        changed=(0.1, 0.1, 0.1),
-        maximize=False,
+        proof=Proof(LOWER, (0.4, 0.5, 0.6), (0.1, 0.1, 0.1), maximize=False),
         gradient_steps=600,
         watching=0.0,
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from ravine.diagnostics.doctor.prescription import Proof
 from ravine.diagnostics.facts import Facts
 from ravine.diagnostics.history import Series
 from ravine.report.run import readings, view
@@ -21,6 +22,7 @@ from ravine.report.run.records import FindingRow, Line, Mark
 from tests.report.run.builders import (
     ACCOUNTS,
     INF,
+    LOWER,
     NAN,
     SLICE,
     broken,
@@ -433,18 +435,21 @@ def test_the_treatment_is_printed():
     assert found.code == "learning rate / 10 = 1"
 
 
+NOTHING = Proof(None, (), (), maximize=False)
+
+
 @pytest.mark.parametrize(
     ("changes", "title"),
     [
-        ({"attempts": (), "recommended": None}, "There is no remedy to try by machine."),
-        ({"recommended": None}, "None of the changes tried helps."),
+        ({"attempts": (), "proof": NOTHING}, "There is no remedy to try by machine."),
+        ({"proof": NOTHING}, "None of the changes tried helps."),
         (
-            {"changed": (0.1, 0.5, 0.9)},
+            {"proof": Proof(LOWER, (0.4, 0.5, 0.6), (0.1, 0.5, 0.9), maximize=False)},
             "The most promising change is learning rate / 10, but it is not shown to help on 3 fresh "
             "seeds: 0.0% [-74.5%, 74.5%].",
         ),
         (
-            {"changed": (0.1,), "untouched": (0.4,)},
+            {"proof": Proof(LOWER, (0.4,), (0.1,), maximize=False)},
             "The most promising change is learning rate / 10, but it is not shown to help on 1 fresh "
             "seed.",
         ),

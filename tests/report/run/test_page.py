@@ -86,7 +86,11 @@ def hostile():
         findings=(found,),
         run=Run(Trial(HOSTILE, {"lr": 0.1, HOSTILE: 2.0}, 0)),
         accounts={HOSTILE: replace(ACCOUNTS["spectrum"], failure=HOSTILE)},
-        prescription=prescription(findings=(found,), recommended=hers, attempts=attempts),
+        prescription=prescription(
+            findings=(found,),
+            proof=replace(prescription().proof, change=hers),
+            attempts=attempts,
+        ),
         environment={HOSTILE: HOSTILE, "command": HOSTILE},
     )
 

@@ -46,15 +46,15 @@ class Proof:
 
     Attributes:
         change: what; None: nothing helps.
-        untouched, changed: the validation metric at the end without and with it, one number a seed.
-            A run that diverged counts as the untrained model.
+        untouched, changed: the validation metric at the end without and with it, one number a seed;
+            none where nothing helps. A run that diverged counts as the untrained model.
         maximize: whether a larger metric is better.
     """
 
-    change: Change | None = None
-    untouched: tuple[float, ...] = ()
-    changed: tuple[float, ...] = ()
-    maximize: bool = False
+    change: Change | None
+    untouched: tuple[float, ...]
+    changed: tuple[float, ...]
+    maximize: bool
 
     @property
     def gains(self) -> tuple[float, ...]:
@@ -91,11 +91,8 @@ class Prescription:
         screened: the untouched run's validation metric at the end; where it diverged, the untrained
             model's.
         attempts: the changes tried; those that went on longest come first, the best first of them.
-        recommended: the smallest of those that do as well as the best; None if none helps. `works`
-            says whether it held on fresh seeds.
-        untouched, changed: the validation metric at the end without and with it, one number a fresh
-            seed (see `Proof`); empty if nothing is recommended.
-        maximize: whether a larger metric is better.
+        proof: the recommended change, the smallest of those that do as well as the best, on fresh
+            seeds.
         gradient_steps: of the whole visit, each counted.
         watching: what measuring took, in gradient steps of the watched run's own speed.
     """
@@ -105,10 +102,7 @@ class Prescription:
     history: History
     screened: float
     attempts: tuple[Attempt, ...]
-    recommended: Change | None
-    untouched: tuple[float, ...]
-    changed: tuple[float, ...]
-    maximize: bool
+    proof: Proof
     gradient_steps: int
     watching: float
 
@@ -118,20 +112,11 @@ class Prescription:
         return (self.gradient_steps + self.watching) / self.run.curve[-1].step
 
     @property
-    def gains(self) -> tuple[float, ...]:
-        """By how much the metric is better with the change, seed by seed, in its units."""
-        return self._proof.gains
+    def recommended(self) -> Change | None:
+        """The change to make; None if none helps."""
+        return self.proof.change
 
     @property
     def works(self) -> bool:
-        """Whether the recommended change is shown to help: the interval of its gain is above 0."""
-        return self._proof.works
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95% interval of the mean gain, paired over fresh seeds, by Student's t."""
-        return self._proof.interval
-
-    @property
-    def _proof(self) -> Proof:
-        return Proof(self.recommended, self.untouched, self.changed, self.maximize)
+        """Whether it is shown to help on fresh seeds."""
+        return self.proof.works

@@ -122,10 +122,7 @@ def treated(
         history=watched.history,
         screened=untouched(watched, problem.steps),
         attempts=tuple(attempts),
-        recommended=proof.change,
-        untouched=proof.untouched,
-        changed=proof.changed,
-        maximize=patient.recipe.maximize,
+        proof=proof,
         gradient_steps=purse.spent,
         watching=watched.measuring,
     )
@@ -141,7 +138,7 @@ def _proven(
     """The first of some changes whose gain shows on fresh seeds, as far as the budget pays for more
     than one; the first one where none does."""
     if not helping:
-        return Proof()
+        return Proof(None, (), (), patient.recipe.maximize)
     total = load(patient.recipe).steps
     stage(f"untouched, on {len(seeds)} fresh seeds", len(seeds) * total)
     before = tuple(_end(patient, seed, purse.spend) for seed in seeds)

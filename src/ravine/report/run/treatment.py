@@ -22,7 +22,7 @@ def treatment(found: Prescription, name: str) -> Treatment | None:
     if not found.findings:
         return None
     metric = _metric(found, name)
-    better = "higher" if found.maximize else "lower"
+    better = "higher" if found.proof.maximize else "lower"
     title = sentence(found, name)
     reading = (
         "Each change was trained beside the run as it is, with the same luck: from the step before the "
@@ -34,8 +34,7 @@ def treatment(found: Prescription, name: str) -> Treatment | None:
     )
     heads = ("Change", "Trained", "Up to step", f"Validation {metric.label}", "As it is", "Remark")
     rows = tuple(_row(attempt, found, metric) for attempt in found.attempts)
-    helps = found.recommended is not None and found.works
-    code = found.recommended.code if helps and found.recommended is not None else None
+    code = found.recommended.code if found.recommended and found.works else None
     return Treatment(Caption(title, reading, title), heads, rows, code)
 
 
@@ -46,26 +45,26 @@ def sentence(found: Prescription, name: str) -> str:
     if found.recommended is None:
         return "None of the changes tried helps."
     metric = _metric(found, name)
-    on = f"on {words.plural(len(found.gains), 'fresh seed')}"
+    on = f"on {words.plural(len(found.proof.gains), 'fresh seed')}"
     change = found.recommended.name
     if found.works:
         return (
             f"What helps: {change}. It improves the {metric.label} by {_gain(found, metric)} {on}."
         )
-    gain = f": {_gain(found, metric)}" if all(map(math.isfinite, found.interval)) else ""
+    gain = f": {_gain(found, metric)}" if all(map(math.isfinite, found.proof.interval)) else ""
     return f"The most promising change is {change}, but it is not shown to help {on}{gain}."
 
 
 def _metric(found: Prescription, name: str) -> Metric:
     """How the metric prints, with digits for the interval of the gain."""
-    lo, hi = found.interval
+    lo, hi = found.proof.interval
     spans = [Interval((lo + hi) / 2, lo, hi)] if math.isfinite(hi - lo) else []
-    return words.metric_of(name, found.maximize, spans)
+    return words.metric_of(name, found.proof.maximize, spans)
 
 
 def _gain(found: Prescription, metric: Metric) -> str:
-    lo, hi = found.interval
-    return metric.interval(Interval(sum(found.gains) / len(found.gains), lo, hi))
+    lo, hi = found.proof.interval
+    return metric.interval(Interval(sum(found.proof.gains) / len(found.proof.gains), lo, hi))
 
 
 def _row(attempt: Attempt, found: Prescription, metric: Metric) -> tuple[str, ...]:
