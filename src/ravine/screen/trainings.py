@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from ravine.diagnostics.doctor.prescription import Prescription
 from ravine.diagnostics.finding import Finding
+from ravine.report.run.treatment import sentence
 from ravine.schedules import Suggestion
 from ravine.screen.tables import wide_console
 from ravine.training.records import Run
@@ -62,29 +64,14 @@ def print_prescription(found: Prescription) -> None:
     _print_findings(found.findings)
     if not found.findings:
         return
-    if not found.attempts:
-        console.print("\nThere is no remedy to try by machine.")
-        return
-    console.print()
-    console.print(_attempts(found))
-    if found.recommended is None:
-        console.print("\nNone of them helps.")
-        return
-    gains = found.proof.gains
-    mean = sum(gains) / len(gains)
-    lo, hi = found.proof.interval
-    console.print(
-        f"\nOn {len(gains)} fresh seeds, trained to the end, it gains {mean:.4g} "
-        f"[{lo:.4g}, {hi:.4g}].",
-        soft_wrap=True,
-        markup=False,
-    )
-    if not found.works:
-        console.print("That is not shown to help; look at the evidence above.", soft_wrap=True)
-        return
-    console.print("Type:\n")
-    for line in found.recommended.code.splitlines():
-        console.print(f"    {line}", soft_wrap=True, markup=False)
+    if found.attempts:
+        console.print()
+        console.print(_attempts(found))
+    console.print(f"\n{sentence(found)}", soft_wrap=True, markup=False)
+    if found.recommended and found.works:
+        console.print("Type:\n")
+        for line in found.recommended.code.splitlines():
+            console.print(f"    {line}", soft_wrap=True, markup=False)
 
 
 def _attempts(found: Prescription) -> Table:
@@ -100,11 +87,15 @@ def _attempts(found: Prescription) -> Table:
             if attempt.failure
             else (
                 *(attempt.trained, f"{attempt.until}"),
-                *(f"{attempt.metric:.4g}", f"{attempt.untouched:.4g}"),
+                *(_value(attempt.metric), _value(attempt.untouched)),
             )
         )
         table.add_row(Text(attempt.change.name), *cells, Text(notes))
     return table
+
+
+def _value(metric: float) -> str:
+    return f"{metric:.4g}" if math.isfinite(metric) else "diverged"
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:

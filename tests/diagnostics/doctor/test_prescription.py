@@ -22,6 +22,7 @@ def prescription(steps: int) -> Prescription:
         proof=Proof(None, (), (), maximize=False),
         gradient_steps=steps,
         watching=10.0,
+        metric="cost",
     )
 
 

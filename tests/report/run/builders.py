@@ -74,6 +74,7 @@ def prescription(**changes) -> Prescription:
         proof=Proof(LOWER, (0.4, 0.5, 0.6), (0.1, 0.1, 0.1), maximize=False),
         gradient_steps=600,
         watching=0.0,
+        metric="error_rate",
     )
     return replace(base, **changes)
 

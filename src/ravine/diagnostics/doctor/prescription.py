@@ -95,6 +95,7 @@ class Prescription:
             seeds.
         gradient_steps: of the whole visit, each counted.
         watching: what measuring took, in gradient steps of the watched run's own speed.
+        metric: name of the metric.
     """
 
     findings: tuple[Finding, ...]
@@ -105,6 +106,7 @@ class Prescription:
     proof: Proof
     gradient_steps: int
     watching: float
+    metric: str
 
     @property
     def cost(self) -> float:

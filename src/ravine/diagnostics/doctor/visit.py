@@ -125,6 +125,7 @@ def treated(
         proof=proof,
         gradient_steps=purse.spent,
         watching=watched.measuring,
+        metric=patient.recipe.metric_name,
     )
 
 

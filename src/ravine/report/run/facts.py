@@ -43,7 +43,7 @@ def facts_of(record: RunRecord) -> RunFacts:
         advice=advice(record),
         counts=_counts(record),
         findings=tuple(map(_row, record.findings)),
-        treatment=None if found is None else treatment(found, record.metric),
+        treatment=None if found is None else treatment(found),
         loss=loss,
         curvature=curvature,
         spectrum=spectrum,
@@ -70,7 +70,7 @@ def answer(findings: Sequence[Finding]) -> str:
 def advice(record: RunRecord) -> str:
     """What to change: as the doctor found, or as the worst finding says."""
     if record.prescription is not None and record.prescription.findings:
-        return sentence(record.prescription, record.metric)
+        return sentence(record.prescription)
     return record.findings[0].remedy if record.findings else ""
 
 

@@ -12,18 +12,13 @@ from ravine.report.run.records import Treatment
 from ravine.report.words import Metric
 
 
-def treatment(found: Prescription, name: str) -> Treatment | None:
-    """The changes tried and the one recommended; None where nothing was wrong.
-
-    Args:
-        found: the prescription.
-        name: of the metric.
-    """
+def treatment(found: Prescription) -> Treatment | None:
+    """The changes tried and the one recommended; None where nothing was wrong."""
     if not found.findings:
         return None
-    metric = _metric(found, name)
+    metric = _metric(found)
     better = "higher" if found.proof.maximize else "lower"
-    title = sentence(found, name)
+    title = sentence(found)
     reading = (
         "Each change was trained beside the run as it is, with the same luck: from the step before the "
         "trouble, or anew where it needs that. The better ones went on for longer; the validation "
@@ -38,13 +33,13 @@ def treatment(found: Prescription, name: str) -> Treatment | None:
     return Treatment(Caption(title, reading, title), heads, rows, code)
 
 
-def sentence(found: Prescription, name: str) -> str:
+def sentence(found: Prescription) -> str:
     """What the visit came to, in a sentence or two."""
     if not found.attempts:
         return "There is no remedy to try by machine."
     if found.recommended is None:
         return "None of the changes tried helps."
-    metric = _metric(found, name)
+    metric = _metric(found)
     on = f"on {words.plural(len(found.proof.gains), 'fresh seed')}"
     change = found.recommended.name
     if found.works:
@@ -55,11 +50,11 @@ def sentence(found: Prescription, name: str) -> str:
     return f"The most promising change is {change}, but it is not shown to help {on}{gain}."
 
 
-def _metric(found: Prescription, name: str) -> Metric:
+def _metric(found: Prescription) -> Metric:
     """How the metric prints, with digits for the interval of the gain."""
     lo, hi = found.proof.interval
     spans = [Interval((lo + hi) / 2, lo, hi)] if math.isfinite(hi - lo) else []
-    return words.metric_of(name, found.proof.maximize, spans)
+    return words.metric_of(found.metric, found.proof.maximize, spans)
 
 
 def _gain(found: Prescription, metric: Metric) -> str:
