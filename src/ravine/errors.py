@@ -9,7 +9,6 @@
     │   │   └── ParameterError    parameters or gradients that an optimizer cannot step (also a
     │   │                           TypeError and a RuntimeError, of which torch raises one or other)
     │   └── FolderError       the output folder cannot be used
-    └── LaneError             a lane cannot train this recipe; "auto" turns to another one
 
 Each message says what came, what was expected and what to type instead.
 A diverging run is an outcome that is recorded, never an exception.
@@ -71,5 +70,8 @@ class FolderError(InputError):
     """An output folder that cannot be written, read, or continued."""
 
 
-class LaneError(RavineError):
-    """A training lane that cannot run this recipe, and why."""
+def said(error: BaseException) -> str:
+    """An exception's type and the first line of what it says: other people's errors in one line."""
+    lines = str(error).strip().splitlines()
+    kind = type(error).__name__
+    return f"{kind}: {' '.join(lines[0].split())}" if lines else kind

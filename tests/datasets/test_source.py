@@ -62,8 +62,8 @@ def test_the_hub_is_asked_for_its_repository_and_its_failure_is_explained(monkey
         raise ConnectionError("no route\nto the hub")
 
     monkeypatch.setattr(datasets, "load_dataset", fail)
-    said = "ylecun/mnist on the Hugging Face hub cannot be downloaded (no route); give local files"
-    with pytest.raises(InputError, match=re.escape(said)):
+    said = "ylecun/mnist on the Hugging Face hub cannot be downloaded (ConnectionError: "
+    with pytest.raises(InputError, match=re.escape(f"{said}no route); give local files")):
         source("mnist", "ylecun/mnist", None).table("test", {"image": "encoded images"})
     assert asked == [("ylecun/mnist", "test")]
 

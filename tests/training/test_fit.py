@@ -96,7 +96,7 @@ def test_what_cannot_be_trained_is_refused():
     for bad, says in {
         (): "no procedures",
         ("sgd", "sgd"): "'sgd' comes twice",
-        (0.1,): "a procedure is float",
+        (0.1,): "0.1 is no rule",
     }.items():
         with pytest.raises(SettingError, match=says):
             fit(problem, bad)

@@ -46,7 +46,7 @@ def listed(option: str, given: Sequence[Given]) -> Sequence[Given]:
 
 def resolve(optimizers: Sequence[str | Rule]) -> dict[str, Rule]:
     """Rules by name, from names and rules."""
-    found = [_rule(optimizer) for optimizer in listed("optimizers", optimizers)]
+    found = [rules.as_rule(optimizer) for optimizer in listed("optimizers", optimizers)]
     by_name = {rule.name: rule for rule in found}
     if len(by_name) != len(found):
         twice = next(r.name for r in found if sum(s.name == r.name for s in found) > 1)
@@ -55,17 +55,6 @@ def resolve(optimizers: Sequence[str | Rule]) -> dict[str, Rule]:
             'dataclasses.replace(rule, name="...", title="...")'
         )
     return by_name
-
-
-def _rule(optimizer: str | Rule) -> Rule:
-    if isinstance(optimizer, Rule):
-        return optimizer
-    if isinstance(optimizer, str):
-        return rules.get(optimizer)
-    raise SettingError(
-        f"optimizer {optimizer!r}; expected a name from `ravine optimizers` or a ravine.Rule, "
-        "e.g. ravine.rules.adam(beta1=0.5)"
-    )
 
 
 def rate_of(rule: Rule, lr: float | None) -> float:

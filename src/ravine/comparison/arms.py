@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from ravine import batches, initializers, schedules
 from ravine.batches import Order
-from ravine.errors import InputError, SettingError
+from ravine.errors import InputError, SettingError, said
 from ravine.initializers import Initializer, Start
 from ravine.recipes import Problem, Split, Stream, build_model, insist_on_order
-from ravine.recipes.wording import said
 from ravine.rules import Rule
 from ravine.schedules import Schedule
 from ravine.training.procedure import Procedure

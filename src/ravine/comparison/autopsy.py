@@ -18,8 +18,8 @@ from ravine.comparison.records import Explanation, Failure, Failures
 from ravine.comparison.store import Store
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.watch.member import Watched, train_watched
+from ravine.errors import said
 from ravine.recipes import Problem
-from ravine.recipes.wording import said
 from ravine.training.ending import steps_taken
 from ravine.training.lane import Member, evaluation_steps
 from ravine.training.procedure import Procedure

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ravine.datasets.schema import Content, complaint
-from ravine.errors import InputError, SettingError
+from ravine.errors import InputError, SettingError, said
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,8 +99,7 @@ class Source:
         try:
             return pq.read_table(path)
         except (OSError, pa.ArrowException) as error:
-            said = str(error).splitlines()[0]
-            raise InputError(f"{path} cannot be read as parquet: {said}") from error
+            raise InputError(f"{path} cannot be read as parquet: {said(error)}") from error
 
     def _downloaded(self, split: str) -> pa.Table:
         import datasets
@@ -110,9 +109,8 @@ class Source:
         except (
             Exception
         ) as error:  # of the network, the hub, or the disk, each with types of its own
-            said = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"{self.words} cannot be downloaded ({said}); give local files with --data DIR: "
+                f"{self.words} cannot be downloaded ({said(error)}); give local files with --data DIR: "
                 f"DIR/{self.name}/train.parquet and test.parquet"
             ) from error
 

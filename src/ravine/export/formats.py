@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ravine.comparison.store import Store, explained
-from ravine.errors import FolderError, InputError, UnknownNameError
+from ravine.errors import FolderError, InputError, UnknownNameError, said
 from ravine.export.rows import Staged, header, rows, staged
 from ravine.training.records import Run
 
@@ -70,7 +70,7 @@ def to_optuna(runs: list[Staged], problem: Mapping[str, object], place: Path) ->
         )
         study.add_trials(trials)
     except (OptunaError, SQLAlchemyError) as error:  # what SQLite says, such as of a full disk
-        raise OSError(str(error).splitlines()[0]) from error
+        raise OSError(said(error)) from error
 
 
 def _trial(stage: str, run: Run, procedures: Sequence[str]) -> FrozenTrial:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from copy import copy
-from functools import cache
 from itertools import count
 from typing import Any
 
@@ -71,7 +70,7 @@ class Optimizer(RuleOptimizer):
         **options: float | Tensor | Values,
     ) -> None:
         self._rules = _Rules()
-        self._default = {"rule": self._rules.name(as_rule(rule)), **options}
+        self._default = {"rule": self._rules.name(rules.as_rule(rule)), **options}
         if lr is not None:
             self._default["lr"] = lr
         self._schedules: list[dict[str, Values]] = []
@@ -154,34 +153,12 @@ class Optimizer(RuleOptimizer):
         return {**super().__getstate__(), **own}
 
 
-def as_rule(rule: Rule | str) -> Rule:
-    """The rule itself, or the one of that name.
-
-    Raises:
-        UnknownNameError: no rule goes by that name.
-        SettingError: it is something else.
-    """
-    if isinstance(rule, Rule):
-        return rule
-    if isinstance(rule, str):
-        return _named(rule)
-    if rule in REGISTRY.values():
-        raise SettingError(
-            f"{rule.__name__} makes a rule and is none: call it, rules.{rule.__name__}(), or pass "
-            "its name."
-        )
-    raise SettingError(
-        f'{rule!r} is no rule: pass a name, such as "adamw", a rule, such as rules.adam(), or a '
-        "chain, such as chain(clip_norm(1.0), rules.adam())."
-    )
-
-
 class _Rules(dict[str, Rule]):
     """The rules that an optimizer uses, by the names that they have in its groups."""
 
     def find(self, rule: Rule | str) -> Rule:
         """The rule of a name, first of those in use."""
-        return self[rule] if isinstance(rule, str) and rule in self else as_rule(rule)
+        return self[rule] if isinstance(rule, str) and rule in self else rules.as_rule(rule)
 
     def name(self, rule: Rule) -> str:
         """The name of a rule, which is taken into use.
@@ -189,7 +166,7 @@ class _Rules(dict[str, Rule]):
         A plain rule goes by its name on the command line, any other one by its title, for a chain is
         named like the rule in it. Another rule of the same name is the second one.
         """
-        plain = rule.name in REGISTRY and _named(rule.name).title == rule.title
+        plain = rule.name in REGISTRY and rules.get(rule.name).title == rule.title
         name = rule.name if plain else rule.title
         for number in count(1):
             numbered = name if number == 1 else f"{name} ({number})"
@@ -205,7 +182,7 @@ class _Rules(dict[str, Rule]):
 
     def __reduce__(self) -> Any:
         for name, rule in self.items():
-            if name not in REGISTRY or _named(name) is not rule:
+            if name not in REGISTRY or rules.get(name) is not rule:
                 raise SettingError(
                     f"an optimizer of the rule {name!r} cannot be pickled, only one whose rules came "
                     'by name, such as "adamw": save its state_dict() instead.'
@@ -214,12 +191,7 @@ class _Rules(dict[str, Rule]):
 
 
 def _by_name(names: list[str]) -> _Rules:
-    return _Rules({name: _named(name) for name in names})
-
-
-@cache
-def _named(name: str) -> Rule:
-    return rules.get(name)
+    return _Rules({name: rules.get(name) for name in names})
 
 
 def _insist_on_untouched(index: int, group: Group, written: Mapping[str, float]) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ravine.errors import SettingError
-from ravine.optim._any import as_rule
-from ravine.rules import Rule
+from ravine.rules import Rule, as_rule
 
 Patterns = Mapping[str, "Rule | str | Mapping[str, Any]"]
 

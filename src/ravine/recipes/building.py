@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ravine.errors import RecipeError
+from ravine.errors import RecipeError, said
 from ravine.recipes.recipe import Problem
-from ravine.recipes.wording import DTYPES, said
+from ravine.recipes.wording import DTYPES
 from ravine.seeds import derive
 
 

@@ -7,11 +7,11 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from ravine.errors import RecipeError
+from ravine.errors import RecipeError, said
 from ravine.recipes.building import build_apart
 from ravine.recipes.examples import Split
 from ravine.recipes.recipe import Measure, Problem
-from ravine.recipes.wording import INTEGERS, cast, described, said, shape
+from ravine.recipes.wording import INTEGERS, cast, described, shape
 from ravine.seeds import derive
 
 EXAMPLES_AT_ONCE = 2048

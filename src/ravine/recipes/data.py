@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, default_collate
 
-from ravine.errors import RecipeError
+from ravine.errors import RecipeError, said
 from ravine.recipes.examples import Examples, Lazy, Split, Stream
-from ravine.recipes.wording import DTYPES, said
+from ravine.recipes.wording import DTYPES
 
 EXPECTED = "expected (inputs, targets) tensors or a map-style torch Dataset of such pairs"
 

@@ -10,11 +10,10 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-from ravine.errors import InputError, RecipeError, SettingError, UnknownNameError
+from ravine.errors import InputError, RecipeError, SettingError, UnknownNameError, said
 from ravine.recipes import digits, images, language, quadratic, quadratic_deep
 from ravine.recipes.images import Folder
 from ravine.recipes.recipe import Recipe
-from ravine.recipes.wording import said
 
 AT_HAND: dict[str, Callable[[], Recipe]] = {
     "digits-mlp": digits.mlp,

@@ -1,4 +1,4 @@
-"""How tensors and other people's exceptions are put into one line."""
+"""How tensors are put into one line."""
 
 from __future__ import annotations
 
@@ -14,13 +14,6 @@ DTYPES = (
 """What data and parameters may be made of: what NumPy can hold, too."""
 
 CASTS = {torch.float32: ".float()", torch.float64: ".double()"}
-
-
-def said(error: BaseException) -> str:
-    """An exception's type and the first line of what it says."""
-    lines = str(error).strip().splitlines()
-    kind = type(error).__name__
-    return f"{kind}: {' '.join(lines[0].split())}" if lines else kind
 
 
 def shape(tensor: Tensor) -> str:

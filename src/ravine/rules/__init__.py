@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
-from ravine.errors import UnknownNameError
+from ravine.errors import SettingError, UnknownNameError
 from ravine.rules._rule import Granularity, Hyper, Rule, State, at_param
 from ravine.rules.adadelta import adadelta
 from ravine.rules.adafactor import adafactor
@@ -61,8 +62,10 @@ REGISTRY: dict[str, Callable[[], Rule]] = {
 """The names of the command line, each with the constructor of its rule."""
 
 
+@cache
 def get(name: str) -> Rule:
-    """The rule that goes by `name` on the command line, with its default hyperparameters.
+    """The rule that goes by `name` on the command line, with its default hyperparameters; the same
+    object each time.
 
     Raises:
         UnknownNameError: no rule goes by that name.
@@ -70,6 +73,28 @@ def get(name: str) -> Rule:
     if name not in REGISTRY:
         raise UnknownNameError.of("optimizer", name, REGISTRY, "ravine optimizers")
     return REGISTRY[name]()
+
+
+def as_rule(given: Rule | str) -> Rule:
+    """The rule itself, or the one of that name.
+
+    Raises:
+        UnknownNameError: no rule goes by that name.
+        SettingError: it is something else.
+    """
+    if isinstance(given, Rule):
+        return given
+    if isinstance(given, str):
+        return get(given)
+    if given in REGISTRY.values():
+        raise SettingError(
+            f"{given.__name__} makes a rule and is none: call it, rules.{given.__name__}(), or pass "
+            "its name."
+        )
+    raise SettingError(
+        f'{given!r} is no rule: pass a name, such as "adamw", a rule, such as rules.adam(), or a '
+        "chain, such as chain(clip_norm(1.0), rules.adam())."
+    )
 
 
 __all__ = [
@@ -85,6 +110,7 @@ __all__ = [
     "adamax",
     "adamw",
     "amsgrad",
+    "as_rule",
     "asgd",
     "at_param",
     "delta_bar_delta",

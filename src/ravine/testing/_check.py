@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ravine.errors import UnknownNameError
-from ravine.optim._any import as_rule
-from ravine.rules import Rule
+from ravine.rules import Rule, as_rule
 from ravine.testing import _engines, _functions
 from ravine.testing._failures import ConformanceError, raised, several
 from ravine.testing._functions import Reference

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from ravine.errors import said
+
 TORCH = str(Path(torch.__file__).parent)
 
 
@@ -45,16 +47,10 @@ def raised(promise: str, error: Exception) -> ConformanceError:
     """The error of a promise that could not be checked, because the rule raised."""
     return broken(
         promise,
-        f"{words_of(error)}, {place_of(error)}",
+        f"{said(error)}, {place_of(error)}",
         "a rule that runs here",
         f"ravine.testing.check_{promise}(rule), called by itself, shows the whole traceback.",
     )
-
-
-def words_of(error: Exception) -> str:
-    """An exception's kind and the first line of what it says."""
-    said = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
 
 
 def place_of(error: Exception) -> str:

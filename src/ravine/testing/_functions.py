@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ravine.engines.graphs.compiling import trace
+from ravine.errors import said
 from ravine.rules import Hyper, Rule, State
 from ravine.rules._rule import Update
-from ravine.testing._failures import broken, place_of, words_of
+from ravine.testing._failures import broken, place_of
 from ravine.testing._walks import (
     STEPS,
     Shape,
@@ -164,7 +165,7 @@ def check_graph(rule: Rule, shape: Shape = (4, 3)) -> None:
         except Exception as error:
             raise broken(
                 "graph",
-                f"the update cannot be traced: {words_of(error)}, {place_of(error)}",
+                f"the update cannot be traced: {said(error)}, {place_of(error)}",
                 "operators on tensors alone; hyperparameters are tensors, too",
                 'use hyper["lr"] itself, not float(hyper["lr"]); torch.where in place of `if`; '
                 "and no tensors from outside the update.",
@@ -254,8 +255,7 @@ def _check_init_without_values(rule: Rule, shape: Shape, first: State) -> None:
     except Exception as error:
         raise broken(
             "state",
-            f"init cannot be called on a tensor without memory: {words_of(error)}, "
-            f"{place_of(error)}",
+            f"init cannot be called on a tensor without memory: {said(error)}, {place_of(error)}",
             "names, shapes and dtypes that depend on the parameter's shape and dtype alone",
             "torch.zeros_like(param), and no look at values, in init.",
         ) from error

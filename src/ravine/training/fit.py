@@ -101,15 +101,7 @@ def as_procedures(procedures: AnyProcedure | Sequence[AnyProcedure]) -> list[Pro
 
 
 def _procedure(one: AnyProcedure) -> Procedure:
-    if isinstance(one, Procedure):
-        return one
-    rule = rules.get(one) if isinstance(one, str) else one
-    if not isinstance(rule, Rule):
-        raise SettingError(
-            f"a procedure is {type(one).__name__}; expected a rule or its name, or a Procedure, "
-            'e.g. "sgd"'
-        )
-    return Procedure.of(rule)
+    return one if isinstance(one, Procedure) else Procedure.of(rules.as_rule(one))
 
 
 def _ready(recipe: str | Recipe | Problem) -> Problem:

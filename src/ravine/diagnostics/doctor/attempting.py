@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ravine.errors import InputError
-from ravine.recipes.wording import said
+from ravine.errors import InputError, said
 
 Came = TypeVar("Came")
 

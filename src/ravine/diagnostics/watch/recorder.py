@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ravine.diagnostics.history import History
 from ravine.diagnostics.instrument import Instrument, Readings
-from ravine.recipes.wording import said
+from ravine.errors import said
 
 BUDGET = 0.05
 """Share of a run's own time that measuring may take."""

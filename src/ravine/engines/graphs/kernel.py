@@ -16,6 +16,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from ravine.engines.graphs.compiling import Function, lower
 from ravine.engines.graphs.parts import Parts
+from ravine.errors import said
 
 aten = torch.ops.aten
 
@@ -93,9 +94,8 @@ def _compiled(graph: GraphModule) -> Function:
     try:
         return lower(graph, inputs)
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         warnings.warn(
-            f"an update runs uncompiled, because inductor failed on it: {first[:120]}",
+            f"an update runs uncompiled, because inductor failed on it: {said(error)[:120]}",
             RuntimeWarning,
             stacklevel=2,
         )
