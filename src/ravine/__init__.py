@@ -13,9 +13,10 @@ from ravine import (
     testing,
     transforms,
 )
-from ravine.api import Training, compare, doctor, range_test, train, write_page
+from ravine.api import Training, compare, compare_several, doctor, range_test, train, write_page
 from ravine.comparison.progress import Progress
 from ravine.comparison.records import Verdict
+from ravine.comparison.several import Overall
 from ravine.diagnostics.doctor.prescription import Prescription
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.watch.watching import Watch
@@ -46,6 +47,7 @@ __all__ = [
     "Finding",
     "Fitted",
     "Optimizer",
+    "Overall",
     "Prescription",
     "Procedure",
     "Progress",
@@ -63,6 +65,7 @@ __all__ = [
     "clip_norm_each",
     "clip_value",
     "compare",
+    "compare_several",
     "decoupled",
     "doctor",
     "exponential_average",

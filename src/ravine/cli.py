@@ -9,9 +9,12 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ravine.errors import RavineError
+
+if TYPE_CHECKING:
+    from ravine.recipes import Recipe
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -81,13 +84,22 @@ def _parser() -> argparse.ArgumentParser:
 def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
     compare = commands.add_parser(
         "compare",
-        help="find the best optimizer and learning rate for a recipe",
-        description="Compare optimizers on a recipe. The same command continues an interrupted one.",
+        help="find the best optimizer and learning rate for a recipe, or over several",
+        description="Compare optimizers on a recipe, or on several: then also over all of them. The "
+        "same command continues an interrupted one.",
     )
-    _add_recipe(compare)
+    compare.add_argument(
+        "recipes", nargs="+", metavar="RECIPE", help="names from `ravine recipes`, or files"
+    )
+    _add_seed_and_data(compare)
+    _add_length(compare)
     compare.add_argument("--optimizers", metavar="A,B,...", help="names from `ravine optimizers`")
     _add_procedure(compare, "A,B,...")
-    compare.add_argument("--out", metavar="DIR", help="run folder (default: runs/<recipe>)")
+    compare.add_argument(
+        "--out",
+        metavar="DIR",
+        help="run folder (default: runs/<recipe>); of several, theirs are in it",
+    )
     compare.add_argument("--lane", default="auto", help="auto (default), serial or population")
     compare.set_defaults(
         run=_compare, stopped="all that finished is kept. The same command continues."
@@ -187,6 +199,10 @@ def _add_procedure(parser: argparse.ArgumentParser, form: str) -> None:
 
 def _add_recipe_and_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="a name from `ravine recipes`, or a file with recipe()")
+    _add_seed_and_data(parser)
+
+
+def _add_seed_and_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="base seed (default: 0)")
     parser.add_argument(
         "--data", metavar="DIR", help="local data sets (default: RAVINE_DATA, else downloaded)"
@@ -195,6 +211,10 @@ def _add_recipe_and_seed(parser: argparse.ArgumentParser) -> None:
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
     _add_recipe_and_seed(parser)
+    _add_length(parser)
+
+
+def _add_length(parser: argparse.ArgumentParser) -> None:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=int, metavar="N", help="training length in epochs")
     length.add_argument("--steps", type=int, metavar="N", help="training length in gradient steps")
@@ -206,28 +226,49 @@ def _listed(names: str | None) -> tuple[str, ...]:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from ravine import api, recipes, screen
-    from ravine.comparison.arms import AS_BUILT, CONSTANT
+    from ravine import recipes
+
+    found = recipes.find_all(arguments.recipes, arguments.data)
+    if len(found) == 1:
+        _compare_one(found[0], arguments)
+    else:
+        _compare_several(found, arguments)
+
+
+def _compare_one(recipe: Recipe, arguments: argparse.Namespace) -> None:
+    from ravine import api, screen
     from ravine.report import answer
 
-    names = _listed(arguments.optimizers) or api.OPTIMIZERS
-    recipe = recipes.find(arguments.recipe, arguments.data)
     folder = api.folder_of(recipe, arguments.out)
     with screen.shown() as progress:
-        verdict = api.compare(
-            recipe,
-            names,
-            folder,
-            init=_listed(arguments.init) or (AS_BUILT,),
-            schedule=_listed(arguments.schedule) or (CONSTANT,),
-            batches=_listed(arguments.batches),
-            epochs=arguments.epochs,
-            steps=arguments.steps,
-            seed=arguments.seed,
-            lane=arguments.lane,
-            progress=progress,
-        )
+        verdict = api.compare(recipe, out=folder, progress=progress, **_choices(arguments))
     screen.print_verdict(verdict, answer(verdict), folder)
+
+
+def _compare_several(recipes: Sequence[Recipe], arguments: argparse.Namespace) -> None:
+    from ravine import api, screen
+
+    folder = api.folder_of_all(recipes, arguments.out)
+    with screen.shown() as progress:
+        found = api.compare_several(recipes, out=folder, progress=progress, **_choices(arguments))
+    screen.print_overall(found, folder)
+
+
+def _choices(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What to compare and how, as `api.compare` takes it."""
+    from ravine import api
+    from ravine.comparison.arms import AS_BUILT, CONSTANT
+
+    return {
+        "optimizers": _listed(arguments.optimizers) or api.OPTIMIZERS,
+        "init": _listed(arguments.init) or (AS_BUILT,),
+        "schedule": _listed(arguments.schedule) or (CONSTANT,),
+        "batches": _listed(arguments.batches),
+        "epochs": arguments.epochs,
+        "steps": arguments.steps,
+        "seed": arguments.seed,
+        "lane": arguments.lane,
+    }
 
 
 def _train(arguments: argparse.Namespace) -> None:

@@ -1,8 +1,9 @@
 """The library's jobs, each from what a user says to the files they are left with."""
 
-from ravine.api.comparing import OPTIMIZERS, compare, folder_of, rewrite_report
+from ravine.api.comparing import OPTIMIZERS, compare, folder_of
 from ravine.api.pages import write_page
 from ravine.api.reproducing import Reproduction, reproduce
+from ravine.api.several import compare_several, folder_of_all, rewrite_report
 from ravine.api.training import Training, doctor, range_test, train
 
 __all__ = [
@@ -10,8 +11,10 @@ __all__ = [
     "Reproduction",
     "Training",
     "compare",
+    "compare_several",
     "doctor",
     "folder_of",
+    "folder_of_all",
     "range_test",
     "reproduce",
     "rewrite_report",

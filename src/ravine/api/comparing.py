@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from ravine import report
@@ -76,6 +77,51 @@ def compare(
     Raises:
         InputError: something that was given cannot be used; the message says what to change.
     """
+    prepared = prepare(
+        recipe,
+        optimizers,
+        out,
+        init=init,
+        schedule=schedule,
+        batches=batches,
+        epochs=epochs,
+        steps=steps,
+        seed=seed,
+        lane=lane,
+    )
+    return run(prepared, progress or Progress(), command).verdict
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A comparison that has been checked as far as that goes before anything is trained.
+
+    Attributes:
+        problem: the recipe, loaded. compared: the arms. settings: what decides the outcome.
+        lane: the one asked for. folder: where it goes.
+    """
+
+    problem: Problem
+    compared: Arms
+    settings: Settings
+    lane: str
+    folder: Path
+
+
+def prepare(
+    recipe: AnyRecipe,
+    optimizers: Sequence[str | Rule],
+    out: str | Path | None,
+    *,
+    init: Sequence[str | Initializer | Start] = (AS_BUILT,),
+    schedule: Sequence[Rates] = (CONSTANT,),
+    batches: Sequence[str | Order] = (),
+    epochs: int | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    lane: str = "auto",
+) -> Prepared:
+    """Load a recipe and check everything that `compare` is given. Nothing is written."""
     problem = loaded(recipe, steps, epochs)
     chosen = list(resolve(optimizers).values())
     compared = arms_of(
@@ -97,16 +143,32 @@ def compare(
     check_seed(seed)
     check_lane(lane)
     settings = Settings(tuple(arms), problem.steps, seed)
-    folder = folder_of(problem.recipe, out)
-    with explained(folder), closing(Store(folder)) as store:
-        same_or_refuse(store, problem, settings, arms)
+    return Prepared(problem, compared, settings, lane, folder_of(problem.recipe, out))
+
+
+def bind(prepared: Prepared) -> None:
+    """Make the run folder, or insist that what it holds is this comparison."""
+    with explained(prepared.folder), closing(Store(prepared.folder)) as store:
+        _bind(prepared, store)
+
+
+def run(prepared: Prepared, progress: Progress, command: str | None) -> Study:
+    """Train what is left of a comparison, and write its folder."""
+    problem, arms, settings = prepared.problem, prepared.compared.procedures, prepared.settings
+    with explained(prepared.folder), closing(Store(prepared.folder)) as store:
+        _bind(prepared, store)
         if store.fact("outcome") is None:
-            progress = progress or Progress()
-            fitting, count = _lane(problem, compared, settings, lane, store, command, progress)
+            fitting, count = _lane(
+                problem, prepared.compared, settings, prepared.lane, store, command, progress
+            )
             with threads(count):
                 Comparison(problem, arms, settings, fitting, store, progress).run()
-        explain(problem, arms, store, progress or Progress())
-        return write(store).verdict
+        explain(problem, arms, store, progress)
+        return write(store)
+
+
+def _bind(prepared: Prepared, store: Store) -> None:
+    same_or_refuse(store, prepared.problem, prepared.settings, prepared.compared.procedures)
 
 
 def folder_of(recipe: Recipe, out: str | Path | None) -> Path:
@@ -122,9 +184,8 @@ def write(store: Store) -> Study:
     return study
 
 
-def rewrite_report(folder: str | Path) -> Path:
+def rewrite(folder: Path) -> Path:
     """The report of a run folder again, from what is stored; the path of the page."""
-    folder = Path(folder)
     with explained(folder), closing(Store(folder, must_exist=True)) as store:
         write(store)
     return folder / REPORT

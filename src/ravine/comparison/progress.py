@@ -34,3 +34,40 @@ class Progress:
 
     def note(self, line: str) -> None:
         """One line worth reading."""
+
+
+class Titled(Progress):
+    """Passes on what one of several comparisons does, each stage under the comparison's title.
+
+    Args:
+        listener: hears it.
+        title: of the comparison, in print.
+    """
+
+    def __init__(self, listener: Progress, title: str):
+        self._listener = listener
+        self._title = title
+
+    def stage(self, title: str, steps: int) -> None:
+        """The stage, with the comparison's title before its own."""
+        self._listener.stage(f"{self._title}: {title}", steps)
+
+    def tick(self, steps: int) -> None:
+        """As it is."""
+        self._listener.tick(steps)
+
+    def best(self, scores: Mapping[str, tuple[float, float]]) -> None:
+        """As it is."""
+        self._listener.best(scores)
+
+    def evaluated(self, point: Point, history: History) -> None:
+        """As it is."""
+        self._listener.evaluated(point, history)
+
+    def found(self, finding: Finding) -> None:
+        """As it is."""
+        self._listener.found(finding)
+
+    def note(self, line: str) -> None:
+        """As it is."""
+        self._listener.note(line)

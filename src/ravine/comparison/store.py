@@ -58,9 +58,7 @@ class Store:
     def __init__(self, folder: Path, must_exist: bool = False):
         self.folder = folder
         if must_exist and not (folder / FILE).is_file():
-            raise FolderError(
-                f"{folder} holds no {FILE}; expected the --out folder of a comparison"
-            )
+            raise FolderError(_missing(folder))
         existed = _prepare(folder)
         with explained(folder):
             self._db = sqlite3.connect(folder / FILE, isolation_level=None, timeout=0.5)
@@ -234,6 +232,22 @@ def _key(stage: str, trial: Trial) -> tuple[str, str, str, int]:
 
 def _nan_for_null(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def recipe_folders(folder: Path) -> list[Path]:
+    """The run folders within a folder of several recipes, by name; none if it holds none."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if (path / FILE).is_file())
+
+
+def _missing(folder: Path) -> str:
+    """What a folder without a database is told."""
+    held = recipe_folders(folder)
+    if not held:
+        return f"{folder} holds no {FILE}; expected the --out folder of a comparison"
+    names = ", ".join(path.name for path in held)
+    return f"{folder} holds comparisons of {names}; name the folder of one, e.g. {held[0]}"
 
 
 def _prepare(folder: Path) -> bool:

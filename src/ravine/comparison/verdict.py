@@ -129,7 +129,7 @@ def _steps(runs: Sequence[Run], facts: Mapping[str, Any]) -> int:
 
 def _judged(runs: Sequence[Run], step_seconds: float, sign: int, target: float) -> dict[str, Any]:
     """What an arm's final runs say, its validation apart."""
-    steps = _to_target(runs, sign, target)
+    steps = to_target(runs, sign, target)
     return {
         "hyper": runs[0].trial.hyper,
         "test": _test(runs, sign),
@@ -166,7 +166,7 @@ def _test(runs: Sequence[Run], sign: int) -> Interval | None:
     return statistics.signed(statistics.interval(known), sign) if len(known) == len(runs) else None
 
 
-def _to_target(runs: Sequence[Run], sign: int, target: float) -> float:
+def to_target(runs: Sequence[Run], sign: int, target: float) -> float:
     """Median over seeds of the first evaluated step at the target; infinite for a miss."""
     steps = statistics.steps_to_target(
         [[point.step for point in run.curve] for run in runs],
@@ -342,8 +342,12 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
 
 def write(verdict: Verdict, folder: Path) -> Path:
     """Write `verdict.json`, whole or not at all."""
-    path = folder / FILE
+    return write_json(as_json(verdict), folder / FILE)
+
+
+def write_json(data: Mapping[str, Any], path: Path) -> Path:
+    """Write a JSON file, whole or not at all."""
     draft = path.with_suffix(".json.part")
-    draft.write_text(json.dumps(as_json(verdict), indent=2, allow_nan=False) + "\n")
+    draft.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n")
     os.replace(draft, path)
     return path

@@ -3,7 +3,7 @@
 from ravine.recipes.building import build_model
 from ravine.recipes.check import check
 from ravine.recipes.examples import Examples, Split, Stream
-from ravine.recipes.loading import BUILT_IN, find
+from ravine.recipes.loading import BUILT_IN, find, find_all
 from ravine.recipes.recipe import Measure, Problem, Recipe, insist_on_order, load
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "build_model",
     "check",
     "find",
+    "find_all",
     "insist_on_order",
     "load",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -66,6 +66,19 @@ def find(name: str | Path | Recipe | Callable[[], Recipe], data: Folder = None) 
     if str(name).endswith(".py") or os.path.exists(name):
         return from_file(Path(name))
     raise UnknownNameError.of("recipe", str(name), BUILT_IN, "ravine recipes")
+
+
+def find_all(names: Sequence[str], data: Folder = None) -> list[Recipe]:
+    """Recipes as by `find`; `data` goes to those whose data sets lie in a folder.
+
+    Raises:
+        SettingError: data came, and there is no such recipe.
+    """
+    takes = [name in OF_SETS for name in names]
+    return [
+        find(name, data if of or not any(takes) else None)
+        for name, of in zip(names, takes, strict=True)
+    ]
 
 
 def from_file(path: Path) -> Recipe:

@@ -82,7 +82,7 @@ def _leader(verdict: Verdict, lead: Arm, others: Sequence[Arm]) -> str:
     is_best = "is probably best" if lead.p_best >= LEADS else "did best"
     return (
         f"No certain winner: {first} {is_best}, {words.p_is(lead.p_best)}, but "
-        f"{rivals} {_be(rest)} not ruled out after {_seeds(verdict)}."
+        f"{rivals} {be(rest)} not ruled out after {_seeds(verdict)}."
     )
 
 
@@ -104,9 +104,7 @@ def _rest(verdict: Verdict, said: Sequence[Arm]) -> str:
     behind = [named(verdict, arm) for arm in rest if not lost(verdict, arm)]
     diverged = [arm.title for arm in rest if lost(verdict, arm)]
     text = (
-        f" {words.listing(behind, most=MOST[noun(verdict)])} {_be(behind)} behind."
-        if behind
-        else ""
+        f" {words.listing(behind, most=MOST[noun(verdict)])} {be(behind)} behind." if behind else ""
     )
     if diverged:
         text += f" {words.listing(diverged, most=MOST[noun(verdict)])} diverged."
@@ -127,5 +125,6 @@ def _seeds(verdict: Verdict) -> str:
     return words.plural(len(verdict.final_seeds), "fresh seed")
 
 
-def _be(names: Sequence[str]) -> str:
+def be(names: Sequence[str]) -> str:
+    """Print "is" or "are"."""
     return "is" if len(names) == 1 else "are"

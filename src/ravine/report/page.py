@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 from ravine.comparison.records import Study
 from ravine.report.facts import facts_of
-from ravine.report.figures import curves_figure, look, race_figure, rank_figure, rate_figure
+from ravine.report.figures import curves_figure, race_figure, rank_figure, rate_figure
+from ravine.report.legend import legend, named
 from ravine.report.parts import (
     Figures,
     axis_note,
+    counted,
     document,
     environment,
     method,
@@ -23,6 +23,8 @@ from ravine.report.parts import (
     sign,
     small,
     table,
+    unbroken,
+    warned,
 )
 from ravine.report.records import (
     Curves,
@@ -31,7 +33,6 @@ from ravine.report.records import (
     Effects,
     Facts,
     FailureRow,
-    Key,
     Ranking,
     Sensitivity,
     Speed,
@@ -84,10 +85,10 @@ def _page(fact: Facts) -> str:
     )
     lead = "\n".join(
         (
-            f'<p class="answer">{_unbroken(escape(fact.answer))}</p>',
+            f'<p class="answer">{unbroken(escape(fact.answer))}</p>',
             _choices(fact.effects),
-            _warnings(fact.warnings),
-            f'<ul class="counts">{"".join(f"<li>{escape(text)}</li>" for text in fact.counts)}</ul>',
+            warned(fact.warnings),
+            counted(fact.counts),
         )
     )
     return document(
@@ -98,16 +99,6 @@ def _page(fact: Facts) -> str:
         sections=sections,
         figures=figures,
     )
-
-
-# --- sections -------------------------------------------------------------------------------------
-
-
-def _warnings(warnings: Sequence[str]) -> str:
-    if not warnings:
-        return ""
-    items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
-    return f'<div class="warnings"><h2>Before you trust this</h2><ul>{items}</ul></div>'
 
 
 def _summary(fact: Facts) -> str:
@@ -147,13 +138,13 @@ def _summary_row(row: SummaryRow, test: bool) -> str:
             f'<td class="wrap">{escape(row.band)}</td><td>{escape(row.diverged)}</td>',
         )
     )
-    name = f'<th scope="row">{_name(row.key)}{badge}</th>'
+    name = f'<th scope="row">{named(row.key)}{badge}</th>'
     return f'<tr class="{"best" if row.badge else "behind"}">{name}{data}</tr>'
 
 
 def _choices(fact: Effects | None) -> str:
     """What each choice does by itself, beneath the answer."""
-    return "" if fact is None else f'<p class="choices">{_unbroken(escape(fact.caption.title))}</p>'
+    return "" if fact is None else f'<p class="choices">{unbroken(escape(fact.caption.title))}</p>'
 
 
 def _effects(fact: Effects | None) -> str:
@@ -161,13 +152,13 @@ def _effects(fact: Effects | None) -> str:
         return ""
     heads = ("Choice", "", "Validation", "Behind", "P(best)")
     rows = ((r.choice, r.level, r.validation, r.behind, r.p_best) for r in fact.rows)
-    body = _unbroken(plain_table(heads, rows, "Choice by choice"))
+    body = unbroken(plain_table(heads, rows, "Choice by choice"))
     return section("choices", "Choice by choice", fact.caption, body)
 
 
 def _sensitivity(fact: Sensitivity, figures: Figures) -> str:
     panels = "".join(
-        f'<div class="panel"><h3>{_name(panel.key)}</h3><p class="note">{escape(panel.note)}</p>'
+        f'<div class="panel"><h3>{named(panel.key)}</h3><p class="note">{escape(panel.note)}</p>'
         f"{figures.place(rate_figure(fact, panel), f'{panel.key.title}: {panel.note}')}</div>"
         for panel in fact.panels
     )
@@ -203,14 +194,8 @@ _SIGNS = (
 
 
 def _curves(name: str, topic: str, fact: Curves, figures: Figures) -> str:
-    buttons = "".join(
-        f'<button type="button" aria-pressed="true" data-optimizer="{escape(line.key.name)}">'
-        f"{_name(line.key)}</button>"
-        for line in fact.lines
-    )
     plot = figures.place(curves_figure(fact), fact.caption.alt)
-    body = f'<div class="legend" aria-label="optimizers shown">{buttons}</div>'
-    body += axis_note(fact.y_title) + plot
+    body = legend(line.key for line in fact.lines) + axis_note(fact.y_title) + plot
     return section(name, topic, fact.caption, body)
 
 
@@ -222,7 +207,7 @@ def _ranking(fact: Ranking, figures: Figures) -> str:
 def _duels(fact: Duels) -> str:
     head = "".join(f'<th scope="col">{escape(key.title)}</th>' for key in fact.keys)
     body = "".join(
-        f'<tr><th scope="row">{_name(key)}</th>{"".join(map(_duel, row))}</tr>'
+        f'<tr><th scope="row">{named(key)}</th>{"".join(map(_duel, row))}</tr>'
         for key, row in zip(fact.keys, fact.cells, strict=True)
     )
     corner = '<th scope="col">P(row beats column)</th>'
@@ -270,31 +255,10 @@ def _failures(fact: WhyFailed, noun: str) -> str:
 
 def _failure_row(row: FailureRow) -> str:
     cells = (
-        _name(row.key),
+        named(row.key),
         f"{escape(row.lr)}{small(row.note)}",
         f"{escape(row.happened)}{small(row.numbers)}",
         f"<b>{escape(row.why)}</b>{small(row.evidence)}",
         escape(row.change) or "–",
     )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-
-
-# --- parts ----------------------------------------------------------------------------------------
-
-
-def _unbroken(text: str) -> str:
-    """Keep intervals, probabilities and settings on one line."""
-    return re.sub(
-        r"\[[^] ]+ [^] ]+\]|P (=|&[lg]t;) |rate (?=\d)", lambda m: m[0].replace(" ", "&nbsp;"), text
-    )
-
-
-def _name(key: Key) -> str:
-    """An optimizer's title beside its line and marker."""
-    style = look(key)
-    return (
-        '<span class="name"><svg aria-hidden="true" width="44" height="12" viewBox="0 0 44 12">'
-        f'<path d="M0 6H44" stroke="{style.colour}" stroke-width="2.5" '
-        f'stroke-dasharray="{style.dash[1]}"/>'
-        f'<path d="{style.marker[1]}" fill="{style.colour}"/></svg>{escape(key.title)}</span>'
-    )

@@ -7,6 +7,7 @@ with "<" escaped. A content security policy in the page forbids any request to t
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
@@ -116,6 +117,26 @@ def environment(facts: Sequence[tuple[str, str]], command: str | None) -> str:
 <h2 id="environment-title">To measure it again</h2>
 {run}<dl class="environment">{items}</dl>
 </section>"""
+
+
+def warned(warnings: Sequence[str]) -> str:
+    """What the reader must know first; nothing for no warning."""
+    if not warnings:
+        return ""
+    items = "".join(f"<li>{escape(text)}</li>" for text in warnings)
+    return f'<div class="warnings"><h2>Before you trust this</h2><ul>{items}</ul></div>'
+
+
+def counted(counts: Sequence[str]) -> str:
+    """How much went into it, in one line."""
+    return f'<ul class="counts">{"".join(f"<li>{escape(text)}</li>" for text in counts)}</ul>'
+
+
+def unbroken(text: str) -> str:
+    """Keep intervals, probabilities and settings on one line."""
+    return re.sub(
+        r"\[[^] ]+ [^] ]+\]|P (=|&[lg]t;) |rate (?=\d)", lambda m: m[0].replace(" ", "&nbsp;"), text
+    )
 
 
 def axis_note(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ravine.report.drawing import COLOURS
 from ravine.report.parts import (
     Figures,
+    counted,
     document,
     environment,
     method,
@@ -72,10 +73,9 @@ def _page(fact: RunFacts) -> str:
 
 def _lead(fact: RunFacts) -> str:
     advice = f'<p class="choices">{escape(fact.advice)}</p>' if fact.advice else ""
-    counts = "".join(f"<li>{escape(text)}</li>" for text in fact.counts)
     return f"""<p class="answer">{escape(fact.answer)}</p>
 {advice}
-<ul class="counts">{counts}</ul>"""
+{counted(fact.counts)}"""
 
 
 def _findings(fact: RunFacts) -> str:
