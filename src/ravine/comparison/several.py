@@ -181,9 +181,9 @@ def _warnings(workloads: Sequence[Workload]) -> list[str]:
     if recipes < ENOUGH:
         luck = ranks.unanimous_by_luck(recipes)
         lines.append(
-            f"{recipes} recipes say little about others: of two optimizers that are equally good in "
-            f"general, one wins on all {recipes} by luck in {luck:.0%} of cases; with {ENOUGH} "
-            f"recipes it is {ranks.unanimous_by_luck(ENOUGH):.0%}."
+            f"{recipes} recipes say little about others: of two that are equally good in general, "
+            f"one wins on all {recipes} by luck in {luck:.0%} of cases; with {ENOUGH} recipes in "
+            f"{ranks.unanimous_by_luck(ENOUGH):.0%}."
         )
     missed = [w.folder for w in workloads if not any(map(math.isfinite, w.steps.values()))]
     lines += [f"On {recipe} nobody reached the target: a miss for all." for recipe in missed]
@@ -215,7 +215,7 @@ def _workload_as_json(workload: Workload) -> dict[str, Any]:
         "decision": verdict.decision,
         "best": list(verdict.best),
         "target": None if target is None else target.value,
-        "reference": None if target is None else target.reference,
+        "target_named": target is not None and target.named,
     }
 
 

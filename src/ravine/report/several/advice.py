@@ -82,12 +82,12 @@ def speed_answer(found: Overall) -> str:
     seconds = _fastest(found.arms, "seconds_score")
     if steps is None or seconds is None:
         return "Nobody reached a target."
-    score = f"score {steps.steps_score:.2f} in steps"
+    in_steps, in_time = f"{steps.steps_score:.2f}", f"{seconds.seconds_score:.2f}"
     if steps is seconds:
-        return f"{steps.title} is fastest to the targets: {score}, {seconds.seconds_score:.2f} in time."
+        return f"{steps.title} is fastest to the targets: score {in_steps} in steps, {in_time} in time."
     return (
-        f"{steps.title} is fastest to the targets in steps, {score}; {seconds.title} in time, score "
-        f"{seconds.seconds_score:.2f}."
+        f"{steps.title} is fastest to the targets in steps, score {in_steps}; {seconds.title} in time, "
+        f"score {in_time}."
     )
 
 

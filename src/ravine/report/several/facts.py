@@ -101,24 +101,26 @@ def standings(found: Overall) -> tuple[StandingRow, ...]:
 
 
 def _recipe(workload: Workload, found: Overall) -> RecipeRow:
-    verdict, title = workload.verdict, titles(found)
-    metric = metric_of(verdict)
+    verdict, metric = workload.verdict, metric_of(workload.verdict)
     best = [arm for arm in verdict.arms if arm.name in verdict.best and not lost(verdict, arm)]
     target = workload.target
     return RecipeRow(
         name=verdict.recipe,
         link=f"{quote(workload.folder)}/{PAGE}",
-        best=words.listing([arm.title for arm in best], most=MOST) or "nothing trained",
+        best=_best([arm.title for arm in best]),
         result=f"{metric.label} {metric.interval(best[0].validation)}" if best else "",
         target="none" if target is None else metric.tick(target.value),
-        by=""
-        if target is None
-        else "the recipe's own"
-        if target.reference is None
-        else f"set by {title[target.reference]}",
+        by="" if target is None else "the recipe's own" if target.named else "by reference runs",
         fastest=_fastest(workload, found),
         notes=words.plural(len(verdict.warnings), "note") if verdict.warnings else "",
     )
+
+
+def _best(names: list[str]) -> str:
+    """Print "Adam", "Adam and SGD, a tie" or "nothing trained"."""
+    if not names:
+        return "nothing trained"
+    return names[0] if len(names) == 1 else f"{words.listing(names, most=MOST)}, a tie"
 
 
 def _fastest(workload: Workload, found: Overall) -> str:
@@ -161,7 +163,7 @@ def ranking(found: Overall) -> Ranking:
 
 def ranks(found: Overall) -> Grid:
     """The expected rank of each arm on each recipe."""
-    rows = [(arm, tuple((f"{rank:.1f}", "") for rank in arm.ranks)) for arm in found.arms]
+    cells = {arm.name: tuple((f"{rank:.1f}", "") for rank in arm.ranks) for arm in found.arms}
     reading = (
         "Each cell: the expected rank on this recipe, 1 is best; 1.5 is level with one other. A row of "
         "like numbers is an arm that does alike on all recipes."
@@ -177,13 +179,7 @@ def ranks(found: Overall) -> Grid:
         if len(first) == 1
         else f"{words.listing(sorted(first), most=MOST)} each rank first on some recipe."
     )
-    return _grid(found, Caption(title, reading, title), dict(_by_name(rows)))
-
-
-def _by_name(
-    rows: list[tuple[Standing, tuple[tuple[str, str], ...]]],
-) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
-    return [(arm.name, cells) for arm, cells in rows]
+    return _grid(found, Caption(title, reading, title), cells)
 
 
 def _grid(

@@ -37,10 +37,10 @@ def method(found: Overall) -> tuple[tuple[str, str], ...]:
         ),
         (
             "What is a recipe's target?",
-            "Its own, if it names one. Else what a reference run reached within three quarters of the "
-            f"training: the {what} that did best in the selection, the median over the selection "
-            "seeds. Their runs are not timed, and everybody has a third more time. (A recipe's own "
-            f"page has another target: the median of the {what}s' final results.)",
+            "Its own, if it names one. Else what reference runs reach in three quarters of the "
+            f"training: the median of the {what}s' levels on the selection seeds. Those runs are not "
+            "timed, and no level alone sets the target. (A recipe's own page takes the final results "
+            "on fresh seeds instead.)",
         ),
         (
             "What are times to target?",

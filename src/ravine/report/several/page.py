@@ -132,7 +132,7 @@ def _standing(row: StandingRow) -> str:
 
 
 def _recipes(rows: Sequence[RecipeRow]) -> str:
-    heads = ("Recipe", "Best or maybe best", "Target", "Fastest, steps", "Notes")
+    heads = ("Recipe", "Best", "Target", "Fastest, steps")
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
     body = "".join(map(_recipe, rows))
     label = "Each recipe has a page of its own"
@@ -145,11 +145,10 @@ def _recipes(rows: Sequence[RecipeRow]) -> str:
 
 def _recipe(row: RecipeRow) -> str:
     cells = (
-        f'<a href="{escape(row.link)}">{escape(row.name)}</a>',
+        f'<a href="{escape(row.link)}">{escape(row.name)}</a>{small(row.notes)}',
         f"{escape(row.best)}{small(row.result)}",
         f"{escape(row.target)}{small(row.by)}",
         escape(row.fastest),
-        escape(row.notes) or "–",
     )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
