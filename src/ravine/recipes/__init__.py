@@ -3,11 +3,12 @@
 from ravine.recipes.building import build_model
 from ravine.recipes.check import check
 from ravine.recipes.examples import Examples, Split, Stream
-from ravine.recipes.loading import BUILT_IN, find, find_all
+from ravine.recipes.loading import BUILT_IN, OF_SETS, find, find_all
 from ravine.recipes.recipe import Measure, Problem, Recipe, insist_on_order, load
 
 __all__ = [
     "BUILT_IN",
+    "OF_SETS",
     "Examples",
     "Measure",
     "Problem",

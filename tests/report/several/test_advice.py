@@ -35,6 +35,13 @@ def test_recipes_that_decide_are_named() -> None:
     )
 
 
+def test_many_recipes_that_decide_are_counted() -> None:
+    """Of five recipes SGD has three: without any of them it is level with Adam."""
+    orders = [["sgd", "adam"]] * 3 + [["adam", "sgd"]] * 2
+    found = overall([ranked(f"r{i}", order) for i, order in enumerate(orders)])
+    assert "but without any one of 3 recipes it would be level with Adam." in answer(found)
+
+
 def test_arms_that_share_the_lead() -> None:
     """SGD and Adam 1 and 2 each; alone, each recipe has its own leader."""
     found = overall([ranked("a", ["sgd", "adam"]), ranked("b", ["adam", "sgd"])])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ravine.comparison.several import Overall, Standing, Without
+from ravine.comparison.several import Overall, Standing
 from ravine.report import words
 from ravine.report.advice import MOST, be
 from ravine.report.arms import noun
@@ -49,15 +49,20 @@ def answer(found: Overall) -> str:
 
 
 def _without(found: Overall) -> str:
-    """Print "without a or b it would be Adam, without c SGD"."""
-    by_outcome: dict[tuple[str, ...], list[Without]] = {}
+    """Print "without a or b it would be Adam; without c it would be SGD"."""
+    by_outcome: dict[tuple[str, ...], list[str]] = {}
     for left in found.deciding:
-        by_outcome.setdefault(left.leaders, []).append(left)
+        by_outcome.setdefault(left.leaders, []).append(left.recipe)
     parts = [
-        f"without {' or '.join(left.recipe for left in those)} {_would(found, leaders)}"
-        for leaders, those in by_outcome.items()
+        f"without {_any_of(recipes)} {_would(found, leaders)}"
+        for leaders, recipes in by_outcome.items()
     ]
     return "; ".join(parts)
+
+
+def _any_of(recipes: Sequence[str]) -> str:
+    """Print "a or b", or "any one of 3 recipes"."""
+    return " or ".join(recipes) if len(recipes) < 3 else f"any one of {len(recipes)} recipes"
 
 
 def _would(found: Overall, leaders: Sequence[str]) -> str:

@@ -40,7 +40,7 @@ def facts_of(found: Overall) -> OverallFacts:
     environment = _common_environment(found)
     return OverallFacts(
         noun=noun_of(found),
-        names=words.listing([workload.verdict.recipe for workload in found.workloads], most=6),
+        names=words.listing([workload.verdict.recipe for workload in found.workloads], most=MOST),
         answer=answer(found),
         speed=speed_answer(found),
         warnings=found.warnings,
