@@ -27,6 +27,23 @@ def written(folder, text, name="mine.py"):
     return path
 
 
+def test_each_file_imports_its_own_of_two_modules_of_one_name(tmp_path):
+    text = """
+import beside_helpers
+from ravine.recipes.digits import softmax
+def recipe():
+    import dataclasses
+    return dataclasses.replace(softmax(), name=beside_helpers.name)
+"""
+    paths = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        written(tmp_path / name, f"name = {name!r}\n", "beside_helpers.py")
+        paths.append(written(tmp_path / name, text))
+    assert [find(path).name for path in paths] == ["one", "two"]
+    assert find(paths[0]).name == "one"
+
+
 def test_a_file_imports_what_lies_next_to_it(tmp_path, monkeypatch):
     written(tmp_path, "from ravine.recipes.digits import softmax\n", "beside_early.py")
     written(tmp_path, "name = 'late'\n", "beside_late.py")

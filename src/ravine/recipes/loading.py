@@ -36,6 +36,9 @@ OF_SETS: dict[str, Callable[[Folder], Recipe]] = {
 
 BUILT_IN: dict[str, Callable[..., Recipe]] = {**AT_HAND, **OF_SETS}
 
+FOLDERS: set[Path] = set()
+"""Where files of recipes that were loaded lie."""
+
 
 def find(name: str | Path | Recipe | Callable[[], Recipe], data: Folder = None) -> Recipe:
     """A recipe from its built-in name, a file's path, or the function that builds it.
@@ -88,7 +91,7 @@ def from_file(path: Path) -> Recipe:
     spec = importlib.util.spec_from_file_location(f"ravine_recipe_{path.stem}", path)
     if spec is None:
         raise RecipeError(f"{path} is not a Python file; expected one that defines recipe()")
-    _put_first(str(path.resolve().parent))
+    _put_first(path.resolve().parent)
     module = _run(spec, path)
     if not callable(getattr(module, "recipe", None)):
         raise RecipeError(
@@ -97,9 +100,19 @@ def from_file(path: Path) -> Recipe:
     return _called(module.recipe, str(path))
 
 
-def _put_first(folder: str) -> None:
-    """Where modules are searched first, as for a script that is run; it stays there."""
-    sys.path[:] = [folder, *(other for other in sys.path if other != folder)]
+def _put_first(folder: Path) -> None:
+    """Where modules are searched first, as for a script that is run; it stays there.
+
+    What another recipe's file has imported from beside it is imported anew where this folder has a
+    file of that name: its `helpers` are not ours.
+    """
+    own = {path.stem for path in folder.glob("*.py")}
+    for name in own.intersection(sys.modules):
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is not None and Path(file).resolve().parent in FOLDERS - {folder}:
+            del sys.modules[name]
+    FOLDERS.add(folder)
+    sys.path[:] = [str(folder), *(other for other in sys.path if other != str(folder))]
 
 
 def _run(spec: ModuleSpec, path: Path) -> ModuleType:
