@@ -261,8 +261,6 @@ def _prepare(folder: Path) -> bool:
         ) from error
     if FILE in strangers:
         return True
-    if recipe_folders(folder):
-        raise FolderError(_missing(folder))
     if strangers:
         raise FolderError(
             f"{folder} holds {strangers[0]!r} but no {FILE}; expected a new or empty folder, "

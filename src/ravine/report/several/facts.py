@@ -264,7 +264,7 @@ def times(found: Overall) -> Grid:
     }
     missed = sum(math.isinf(w.steps[arm.name]) for w in found.workloads for arm in found.arms)
     cases = len(found.workloads) * len(found.arms)
-    title = f"{cases - missed} of {cases} times the target was reached."
+    title = f"The target was reached in {cases - missed} of {cases} cases."
     reading = (
         "Gradient steps to the target and the time they take, the median over fresh seeds; missed: "
         "at least half of the seeds never got there."
