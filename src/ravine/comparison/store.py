@@ -247,7 +247,7 @@ def _missing(folder: Path) -> str:
     if not held:
         return f"{folder} holds no {FILE}; expected the --out folder of a comparison"
     names = ", ".join(path.name for path in held)
-    return f"{folder} holds comparisons of {names}; name the folder of one, e.g. {held[0]}"
+    return f"{folder} holds no {FILE} but comparisons of {names}; name the folder of one, e.g. {held[0]}"
 
 
 def _prepare(folder: Path) -> bool:
