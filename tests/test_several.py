@@ -199,8 +199,8 @@ def test_one_folder_for_what_takes_one_recipe(copied, capsys, command) -> None:
     (copied / "overall.json").unlink()
     assert main([command[0], str(copied), *command[1:]]) == 2
     assert capsys.readouterr().err == (
-        f"ravine: error: {copied} holds no run.sqlite but comparisons of quadratic, tiny; name the folder "
-        f"of one, e.g. {copied / 'quadratic'}\n"
+        f"ravine: error: {copied} holds no run.sqlite but comparisons of quadratic, tiny; name the "
+        f"folder of one, e.g. {copied / 'quadratic'}\n"
     )
 
 
