@@ -88,6 +88,14 @@ def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
     compare.add_argument("--optimizers", metavar="A,B,...", help="names from `ravine optimizers`")
     _add_procedure(compare, "A,B,...")
     compare.add_argument("--out", metavar="DIR", help="run folder (default: runs/<recipe>)")
+    compare.add_argument(
+        "--trials",
+        type=int,
+        default=9,
+        metavar="N",
+        help="settings tried of each optimizer: learning rates (default: 9); from 25 on its other "
+        "hyperparameters, too",
+    )
     compare.add_argument("--lane", default="auto", help="auto (default), serial or population")
     compare.set_defaults(
         run=_compare, stopped="all that finished is kept. The same command continues."
@@ -224,6 +232,7 @@ def _compare(arguments: argparse.Namespace) -> None:
             epochs=arguments.epochs,
             steps=arguments.steps,
             seed=arguments.seed,
+            trials=arguments.trials,
             lane=arguments.lane,
             progress=progress,
         )
