@@ -17,7 +17,7 @@ from ravine.comparison.store import Store
 from ravine.engines import eager
 from ravine.errors import FolderError
 from ravine.recipes import Problem, build_model
-from ravine.rules import Rule
+from ravine.rules import Rule, Span
 from ravine.training.lane import evaluation_steps
 from ravine.training.procedure import Procedure
 from ravine.training.start import starting_model
@@ -109,7 +109,7 @@ def same_or_refuse(
     now["settings"]["arms"] = list(settings.arms)
     now["procedures"] = {name: procedure_digest(problem, arm) for name, arm in arms.items()}
     spans = {name: searched(arm, settings.trials) for name, arm in arms.items()}
-    now["spans"] = {name: repr(dict(of)) for name, of in spans.items() if of}
+    now["spans"] = {name: _spans_as_json(of) for name, of in spans.items() if of}
     if store.fact("recipe") is None:
         store.set_facts(**now)
         return
@@ -118,6 +118,19 @@ def same_or_refuse(
         for name, value in wanted.items():
             if stored.get(name) != value:
                 raise FolderError(_difference(store.folder, kind, name, stored.get(name), value))
+
+
+def _spans_as_json(spans: Mapping[str, Span]) -> dict[str, list[Any]]:
+    return {name: [span.lo, span.hi, span.scale] for name, span in spans.items()}
+
+
+def spans_of(store: Store) -> dict[str, dict[str, Span]]:
+    """Arm -> hyperparameter -> where it was searched, of those besides the learning rate."""
+    stored = store.fact("spans") or {}
+    return {
+        arm: {name: Span(lo, hi, scale, "") for name, (lo, hi, scale) in spans.items()}
+        for arm, spans in stored.items()
+    }
 
 
 def _difference(folder: Path, kind: str, name: str, stored: object, wanted: object) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ravine.comparison.space import FEWEST
 from ravine.diagnostics.finding import Finding
+from ravine.rules import Span
 from ravine.training.records import Run
 
 
@@ -319,6 +320,7 @@ class Study:
         final: one run per arm and fresh seed.
         baseline: validation metric before training, the mean over final seeds.
         defaults: one run per arm and fresh seed at the rule's default, where these were trained.
+        spans: arm -> hyperparameter besides the learning rate -> where it was searched.
     """
 
     settings: Settings
@@ -327,3 +329,4 @@ class Study:
     final: tuple[Run, ...]
     baseline: float
     defaults: tuple[Run, ...] = ()
+    spans: Mapping[str, Mapping[str, Span]] = field(default_factory=dict)

@@ -16,6 +16,7 @@ import numpy as np
 from ravine.comparison import statistics
 from ravine.comparison.autopsy import failures
 from ravine.comparison.effects import effects
+from ravine.comparison.identity import spans_of
 from ravine.comparison.protocol import DEFAULT, final_scores, rung_steps, score
 from ravine.comparison.records import (
     Arm,
@@ -99,7 +100,15 @@ def conclude(store: Store) -> Study:
         effects=effects(names, facts["parts"], scores, sign),
         failures=failures(store),
     )
-    return Study(settings, verdict, tuple(selection), tuple(final), baseline, tuple(defaults))
+    return Study(
+        settings,
+        verdict,
+        tuple(selection),
+        tuple(final),
+        baseline,
+        tuple(defaults),
+        spans_of(store),
+    )
 
 
 def _rivals(names: Sequence[str], scores: statistics.Array) -> dict[str, dict[str, Any]]:

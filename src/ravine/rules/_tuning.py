@@ -47,12 +47,13 @@ class Span:
 
         To four significant digits, of 1 - x for a complement.
         """
-        lo, hi = self.place(self.lo), self.place(self.hi)
+        lo, hi = map(_THERE[self.scale], (self.lo, self.hi))
         return min(self.hi, max(self.lo, _BACK[self.scale](lo + share * (hi - lo))))
 
-    def place(self, value: float) -> float:
-        """Where a value lies on the scale."""
-        return _THERE[self.scale](value)
+    def share(self, value: float) -> float:
+        """How much of the way from lo to hi a value lies, on the scale; outside of 0 to 1 beyond."""
+        lo, hi, x = map(_THERE[self.scale], (self.lo, self.hi, value))
+        return (x - lo) / (hi - lo)
 
 
 def _tidy(x: float) -> float:
