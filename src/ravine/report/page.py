@@ -165,9 +165,10 @@ def _summary_row(row: SummaryRow, test: bool) -> str:
         *([f"{escape(row.test) or '–'}{small(row.test_interval)}"] if test else []),
         *map(escape, (row.p_best, row.steps, row.seconds)),
     ]
+    other = f"<small>{_setting(row.other)}</small>" if row.other else ""
     data = "".join(
         (
-            f'<td class="wrap"><b>{escape(row.lr)}</b>{small(row.other)}</td>',
+            f'<td class="wrap"><b>{escape(row.lr)}</b>{other}</td>',
             *(f"<td>{cell}</td>" for cell in cells),
             f'<td class="wrap">{escape(row.band)}</td><td>{escape(row.diverged)}</td>',
         )
@@ -238,13 +239,12 @@ def _gains(fact: Gains | None) -> str:
     """What tuning gained, as a table."""
     if fact is None:
         return ""
-    heads = ("Optimizer", "Default", "Chosen", "Validation at default", "Validation tuned", "Gain")
+    heads = ("Optimizer", "Gain", "Validation tuned", "At default", "Chosen", "Default")
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
     body = "".join(
-        f'<tr><th scope="row">{_name(row.key)}</th>'
-        f'<td class="wrap">{escape(row.default)}</td><td class="wrap">{escape(row.chosen)}</td>'
-        f"<td>{escape(row.at_default)}{small(row.note)}</td><td>{escape(row.tuned)}</td>"
-        f"<td><b>{escape(row.gain)}</b></td></tr>"
+        f'<tr><th scope="row">{_name(row.key)}</th><td><b>{escape(row.gain)}</b></td>'
+        f"<td>{escape(row.tuned)}</td><td>{escape(row.at_default)}{small(row.note)}</td>"
+        f"<td>{_setting(row.chosen)}</td><td>{_setting(row.default)}</td></tr>"
         for row in fact.rows
     )
     rows = table(f"<tr>{head}</tr>", body, "What tuning gained", "plain")
@@ -374,6 +374,11 @@ def _unbroken(text: str) -> str:
     return re.sub(
         r"\[[^] ]+ [^] ]+\]|P (=|&[lg]t;) |rate (?=\d)", lambda m: m[0].replace(" ", "&nbsp;"), text
     )
+
+
+def _setting(text: str) -> str:
+    """Hyperparameters, each on one line with its value."""
+    return ", ".join(escape(part).replace(" ", "&nbsp;") for part in text.split(", "))
 
 
 def _name(key: Key) -> str:

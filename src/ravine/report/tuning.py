@@ -152,8 +152,9 @@ def _best_of_parts(
 def _axis(span: Span) -> Axis:
     if span.scale == "complement":
         return complement_axis(span.lo, span.hi, words.hyper_value)
-    draw = log_axis if span.scale == "log" else linear_axis
-    return draw([span.lo, span.hi], words.number)
+    if span.scale == "log":
+        return log_axis((span.lo, span.hi), words.number, pad=0.06 * math.log10(span.hi / span.lo))
+    return linear_axis((span.lo, span.hi), words.number)
 
 
 def _isolation_title(study: Study) -> str:
