@@ -39,7 +39,7 @@ def test_a_finer_grid_is_even_and_reaches_as_far(trials):
 
 @pytest.mark.parametrize("trials", [8, 0, -3, True, 9.0, 10_001])
 def test_other_numbers_of_trials_are_refused(trials):
-    with pytest.raises(SettingError, match="--trials .*; expected a whole number from 9 .*type"):
+    with pytest.raises(SettingError, match=r"--trials .*; expected a whole number from 9 .*type"):
         insist_on_trials(trials)
 
 

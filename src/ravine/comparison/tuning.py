@@ -62,9 +62,9 @@ def gains(
         settings: of the comparison.
         maximize: whether a larger metric is better.
     """
-    trained = {run.trial.procedure for run in defaults}
-    if settings.trials < JOIN or not trained:
+    if settings.trials < JOIN:
         return {}
+    trained = {run.trial.procedure for run in defaults}
     # under names of their own they share one worst value with the chosen ones
     named = [
         replace(run, trial=replace(run.trial, procedure=_default(run.trial.procedure)))

@@ -82,7 +82,7 @@ class RatePanel:
     diverged: tuple[float, ...]
     band: tuple[float, float] | None
     note: str
-    scattered: bool
+    scattered: bool = False
 
 
 @dataclass(frozen=True)
