@@ -169,7 +169,7 @@ def _isolation_title(study: Study) -> str:
         return "Every chosen value lies well inside the range that was searched."
     verb, noun = ("lies", "its range") if len(near) == 1 else ("lie", "their ranges")
     return (
-        f"{words.listing(near, most=4)} {verb} near an end of {noun}; better ones may lie beyond."
+        f"{words.listing(near, most=3)} {verb} near an end of {noun}; better ones may lie beyond."
     )
 
 
