@@ -180,6 +180,7 @@ BAD = {
     "unknown optimizer": ("compare digits-mlp --optimizers sgd,adan", "did you mean adam"),
     "unknown recipe": ("compare digit-mlp", "did you mean digits-mlp"),
     "unknown lane": ("compare digits-mlp --lane parallel --out {tmp}/new", "unknown lane"),
+    "too few trials": ("compare digits-mlp --trials 5 --out {tmp}/new", "type --trials 25"),
     "one optimizer": ("compare digits-mlp --optimizers adam", "at least two"),
     "no optimizer": ("compare digits-mlp --optimizers ,", "unknown optimizer ''"),
     "missing file": ("compare {tmp}/absent.py", "is not a file"),

@@ -47,7 +47,7 @@ BELOW = {
         *("training", "recipes", "engines", "transforms", "rules", "batches", "schedules"),
         *("initializers", "diagnostics", "errors"),
     ],
-    "report": ["comparison", "diagnostics", "training", "errors"],
+    "report": ["comparison", "diagnostics", "training", "rules", "errors"],
     "reproduce": ["comparison", "recipes"],
     "api": [
         "reproduce",

@@ -100,6 +100,14 @@ def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
         metavar="DIR",
         help="run folder (default: runs/<recipe>); of several, theirs are in it",
     )
+    compare.add_argument(
+        "--trials",
+        type=int,
+        default=9,
+        metavar="N",
+        help="settings tried of each optimizer: learning rates (default: 9); from 25 on its other "
+        "hyperparameters, too",
+    )
     compare.add_argument("--lane", default="auto", help="auto (default), serial or population")
     compare.set_defaults(
         run=_compare, stopped="all that finished is kept. The same command continues."
@@ -266,6 +274,7 @@ def _choices(arguments: argparse.Namespace) -> dict[str, Any]:
         "batches": _listed(arguments.batches),
         "epochs": arguments.epochs,
         "steps": arguments.steps,
+        "trials": arguments.trials,
         "seed": arguments.seed,
         "lane": arguments.lane,
     }

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from ravine import api, metrics, rules, schedules
-from ravine.comparison import search, statistics
+from ravine.comparison import search, space, statistics
 from ravine.comparison.protocol import final_scores, rung_steps, score, seeds_of
 from ravine.comparison.records import Settings
 from ravine.comparison.store import Store
@@ -118,7 +118,7 @@ def test_the_selection_never_sees_the_test_data(study):
 
 def test_edges_are_extended_and_everyone_pays(study):
     """SGD's best rate for so short a training lies beyond its grid: all get more rates."""
-    grid = search.grid(0.001)
+    grid = space.grid(0.001)
     for name in OPTIMIZERS:
         rates = {run.trial.lr for run in study.selection if run.trial.procedure == name}
         assert set(grid) < rates
@@ -394,7 +394,7 @@ def test_the_band_compares_each_rate_after_as_many_steps_as_it_was_given():
         Run(Trial("a", {"lr": lr}, 0), tuple(Point(i, 1, 1, v) for i, v in enumerate(values)))
         for lr, values in {1.0: (0.9, 0.455), 2.0: (0.9, 0.45, 0.1), 4.0: (0.9, 0.6)}.items()
     ]
-    rates = _rates(runs, 2.0, Settings(("a",), 2, 0), sign=1)
+    rates = _rates(runs, space.Configuration(2.0), Settings(("a",), 2, 0), sign=1)
     assert _band(runs, rates, chosen=2.0, sign=1, baseline=0.9) == (1.0, 2.0)
 
 

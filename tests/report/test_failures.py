@@ -215,3 +215,17 @@ def test_hostile_findings_stay_text():
     assert "<img" not in html
     assert "</script" not in html
     assert html.count("&lt;img src=x onerror=&quot;") >= 6
+
+
+def test_a_setting_that_differs_in_more_says_in_what_and_is_not_blamed_on_the_rate():
+    """The same rate as the chosen one, at another momentum: the finding speaks for itself."""
+    explanation = explained(LOST, HIGH, outcome="diverged")
+    other = failure("adam", 0.01, 0.9, NAN, explanation=explanation, by=20, alike=False)
+    hyper = {"lr": 0.01, "momentum": 0.99}
+    moved = replace(other.run, trial=replace(other.run.trial, hyper=hyper))
+    tried = replace(ADAM.rates[0], other={"momentum": 0.9})
+    arms = replace(ADAM, rates=(tried,), hyper={"lr": 0.01, "momentum": 0.9}), SGD
+    found = Failures(80, (replace(other, run=moved),), True)
+    (row,) = facts_of(study(verdict(*arms, best=("adam",), failures=found))).failures.rows
+    assert row.note == "momentum 0.99"
+    assert (row.why, row.change) == (LOST.title, LOST.remedy)

@@ -11,7 +11,7 @@ from pathlib import Path
 from ravine import report
 from ravine.api.given import AnyRecipe, check_seed, listed, loaded, resolve
 from ravine.batches import Order
-from ravine.comparison import search, verdict
+from ravine.comparison import search, space, statistics, verdict
 from ravine.comparison.arms import AS_BUILT, CONSTANT, Arms, Rates, arms_of, try_starts
 from ravine.comparison.autopsy import explain
 from ravine.comparison.identity import same_or_refuse
@@ -47,6 +47,7 @@ def compare(
     epochs: int | None = None,
     steps: int | None = None,
     seed: int = 0,
+    trials: int = space.FEWEST,
     lane: str = "auto",
     progress: Progress | None = None,
     command: str | None = None,
@@ -70,6 +71,9 @@ def compare(
         out: the run folder; by default runs/<recipe>.
         epochs, steps: training length, in place of the recipe's.
         seed: base seed, from 0 on; another one repeats the comparison on other seeds.
+        trials: configurations that every optimizer begins with, at least 9: learning rates, closer
+            together the more there are; from 25 on the other hyperparameters that its rule declares
+            `tunable` are searched, too, by scrambled Halton points.
         lane: "auto", "serial" or "population".
         progress: hears what happens.
         command: what to type to get this again, for the report; by default the command line.
@@ -87,6 +91,7 @@ def compare(
         epochs=epochs,
         steps=steps,
         seed=seed,
+        trials=trials,
         lane=lane,
     )
     return run(prepared, progress or Progress(), command).verdict
@@ -119,6 +124,7 @@ def prepare(
     epochs: int | None = None,
     steps: int | None = None,
     seed: int = 0,
+    trials: int = space.FEWEST,
     lane: str = "auto",
 ) -> Prepared:
     """Load a recipe and check everything that `compare` is given. Nothing is written."""
@@ -139,10 +145,11 @@ def prepare(
         )
     try_starts(problem, arms)
     for rule in chosen:
-        search.grid(rule.defaults["lr"])
+        space.grid(rule.defaults["lr"])
     check_seed(seed)
     check_lane(lane)
-    settings = Settings(tuple(arms), problem.steps, seed)
+    space.insist_on_trials(trials)
+    settings = Settings(tuple(arms), problem.steps, seed, trials)
     return Prepared(problem, compared, settings, lane, folder_of(problem.recipe, out))
 
 
@@ -205,7 +212,7 @@ def _lane(
     capacity = len(arms) * search.SURVIVORS * SELECTION_SEEDS
     stored = store.fact("lane")
     if stored is None:
-        work = _least_work(problem.steps, len(arms))
+        work = len(arms) * _least_work(settings)
         choice = choose(problem, arms, _sample(arms, settings), asked, capacity, work)
         about = f"{choice.lane.title}: {choice.reason}"
         progress.note(f"training {about}")
@@ -238,16 +245,17 @@ def _sample(arms: Mapping[str, Procedure], settings: Settings) -> list[Trial]:
     return [
         arm.trial(lr, seed)
         for arm in arms.values()
-        for lr in search.grid(arm.rule.defaults["lr"])[: search.SURVIVORS]
+        for lr in space.grid(arm.rule.defaults["lr"])[: search.SURVIVORS]
         for seed in seeds
     ]
 
 
-def _least_work(steps: int, arms: int) -> int:
-    """Gradient steps of the shortest comparison: no extension, five fresh seeds."""
-    rates = 2 * search.REACH + 1
-    selection = SELECTION_SEEDS * (rates / 9 + search.SURVIVORS * 8 / 9)
-    return math.ceil(arms * steps * (selection + 5))
+def _least_work(settings: Settings) -> int:
+    """Gradient steps of an arm in the shortest comparison: no extension, five fresh seeds."""
+    second = search.kept(settings.trials)
+    selection = (settings.trials + 2 * second + 6 * search.kept(second)) / 9
+    final = statistics.LOOKS[0] * (2 if settings.trials >= space.JOIN else 1)
+    return math.ceil(settings.steps * (SELECTION_SEEDS * selection + final))
 
 
 def _problem_facts(

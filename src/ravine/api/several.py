@@ -33,6 +33,7 @@ class Choices(TypedDict, total=False):
     epochs: int | None
     steps: int | None
     seed: int
+    trials: int
     lane: str
 
 
@@ -56,7 +57,7 @@ def compare_several(
         recipes: at least two, as for `compare`, of different names.
         optimizers, progress, command: as for `compare`.
         out: the folder; by default runs/ and all names, joined by "+".
-        choices: init, schedule, batches, epochs, steps, seed and lane as for `compare`, for all.
+        choices: init, schedule, batches, epochs, steps, seed, trials and lane as for `compare`, for all.
 
     Raises:
         InputError: something that was given cannot be used; the message says what to change.

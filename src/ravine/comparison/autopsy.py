@@ -50,9 +50,8 @@ def failures(store: Store) -> Failures:
     selection, final = store.runs("selection"), store.runs("final")
     maximize = store.fact("problem")["maximize"]
     stored = store.fact(FACT)
-    known = {(row["arm"], row["lr"]): explanation_from(row) for row in stored or ()}
     settings = tuple(
-        replace(failure, explanation=known.get((failure.arm, failure.lr)))
+        replace(failure, explanation=_known(failure, stored or ()))
         for failure in failed(selection, final, _chosen(store), maximize)
     )
     return Failures(len(selection) + len(final), settings, looked_into=stored is not None)
@@ -85,7 +84,8 @@ def explain(
     with threads(lane["threads"]):
         for failure, until in left:
             explanation = replays.of(failure, until)
-            stored.append({"arm": failure.arm, "lr": failure.lr, **asdict(explanation)})
+            named = {"arm": failure.arm, "lr": failure.lr, "hyper": dict(failure.run.trial.hyper)}
+            stored.append({**named, **asdict(explanation)})
             store.set_facts(**{FACT: stored})
     if store.fact(FACT) is None:
         store.set_facts(**{FACT: []})
@@ -166,6 +166,16 @@ class _Replays:
         if self._rested:
             named = "; ".join(f"{name} ({why})" for name, why in self._rested.items())
             self._progress.note(f"instruments that failed while watching, and rested: {named}")
+
+
+def _known(failure: Failure, stored: Sequence[Mapping[str, Any]]) -> Explanation | None:
+    """What is stored about a failure; rows of earlier versions name the learning rate only."""
+    hyper = failure.run.trial.hyper
+    for row in stored:
+        same = (row["arm"], row["lr"]) == (failure.arm, failure.lr)
+        if same and row.get("hyper", hyper) == hyper:
+            return explanation_from(row)
+    return None
 
 
 def explanation_from(row: Mapping[str, Any]) -> Explanation:

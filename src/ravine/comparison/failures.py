@@ -1,4 +1,4 @@
-"""Which trials of a comparison failed, by arm and learning rate, the most telling first. Pure."""
+"""Which trials of a comparison failed, by arm and configuration, the most telling first. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ravine.comparison.records import Failure
+from ravine.comparison.space import Configuration
 from ravine.training.records import Run
 
 GONE = 0.1
@@ -63,7 +64,7 @@ class Bar:
 def failed(
     selection: Sequence[Run], final: Sequence[Run], chosen: Mapping[str, float], maximize: bool
 ) -> tuple[Failure, ...]:
-    """The settings (arm and learning rate) at which trials failed.
+    """The settings (arm and configuration) at which trials failed.
 
     First those that failed on fresh seeds, which are the chosen ones. Then of each arm those next to
     its chosen rate, on each side of it the next one that diverged and the next one that got stuck;
@@ -75,14 +76,17 @@ def failed(
         maximize: whether a larger metric is better.
     """
     bar = Bar((*selection, *final), maximize)
-    settings: dict[tuple[str, float], list[Named]] = {}
+    settings: dict[tuple[str, Configuration], list[Named]] = {}
     for stage, runs in (("selection", selection), ("final", final)):
         for run in runs:
             if run.curve:
-                settings.setdefault((run.trial.procedure, run.trial.lr), []).append((stage, run))
+                one = Configuration.of(run.trial.hyper)
+                settings.setdefault((run.trial.procedure, one), []).append((stage, run))
     lost = {run.trial.procedure for run in final if run.curve and bar.outcome(run) != "fine"}
+    others = {run.trial.procedure: Configuration.of(run.trial.hyper).other for run in final}
     found = [
-        _failure(named, bar, chosen[arm], arm not in lost) for (arm, _), named in settings.items()
+        _failure(named, bar, chosen[arm], arm not in lost, one.other == others.get(arm, one.other))
+        for (arm, one), named in settings.items()
     ]
     return tuple(_ordered([failure for failure in found if failure is not None], list(chosen)))
 
@@ -101,7 +105,9 @@ def _ordered(found: Sequence[Failure], arms: Sequence[str]) -> list[Failure]:
     return [failure for *_, failure in sorted(placed, key=lambda row: row[:2])]
 
 
-def _failure(named: Sequence[Named], bar: Bar, chosen: float, trained: bool) -> Failure | None:
+def _failure(
+    named: Sequence[Named], bar: Bar, chosen: float, trained: bool, alike: bool
+) -> Failure | None:
     """The trials of one setting; None if none failed.
 
     One speaks for all: on a fresh seed before one of the selection, then one that diverged before one
@@ -125,6 +131,7 @@ def _failure(named: Sequence[Named], bar: Bar, chosen: float, trained: bool) -> 
         stage=stage,
         run=first,
         best=bar.best(first.curve[-1].step),
+        alike=alike,
     )
 
 

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from ravine.comparison.records import Settings
+from ravine.comparison.space import FEWEST, searched
 from ravine.comparison.store import Store
 from ravine.engines import eager
 from ravine.errors import FolderError
 from ravine.recipes import Problem, build_model
-from ravine.rules import Rule
+from ravine.rules import Rule, Span
 from ravine.training.lane import evaluation_steps
 from ravine.training.procedure import Procedure
 from ravine.training.start import starting_model
@@ -24,6 +25,9 @@ from ravine.transforms import at_probe
 
 PLAIN = ("name", "batch size", "last batch", "patience", "source of data")
 """Parts of a fingerprint that are words, and are shown where they differ."""
+
+BEFORE: Mapping[str, Mapping[str, Any]] = {"settings": {"trials": FEWEST}}
+"""What folders of earlier versions do not say, since there was no choice."""
 
 
 def fingerprint(problem: Problem) -> dict[str, str]:
@@ -104,14 +108,29 @@ def same_or_refuse(
     now: dict[str, Any] = {"recipe": fingerprint(problem), "settings": asdict(settings)}
     now["settings"]["arms"] = list(settings.arms)
     now["procedures"] = {name: procedure_digest(problem, arm) for name, arm in arms.items()}
+    spans = {name: searched(arm, settings.trials) for name, arm in arms.items()}
+    now["spans"] = {name: _spans_as_json(of) for name, of in spans.items() if of}
     if store.fact("recipe") is None:
         store.set_facts(**now)
         return
     for kind, wanted in now.items():
-        stored = store.fact(kind) or {}
+        stored = {**BEFORE.get(kind, {}), **(store.fact(kind) or {})}
         for name, value in wanted.items():
             if stored.get(name) != value:
                 raise FolderError(_difference(store.folder, kind, name, stored.get(name), value))
+
+
+def _spans_as_json(spans: Mapping[str, Span]) -> dict[str, list[Any]]:
+    return {name: [span.lo, span.hi, span.scale] for name, span in spans.items()}
+
+
+def spans_of(store: Store) -> dict[str, dict[str, Span]]:
+    """Arm -> hyperparameter -> where it was searched, of those besides the learning rate."""
+    stored = store.fact("spans") or {}
+    return {
+        arm: {name: Span(lo, hi, scale, "") for name, (lo, hi, scale) in spans.items()}
+        for arm, spans in stored.items()
+    }
 
 
 def _difference(folder: Path, kind: str, name: str, stored: object, wanted: object) -> str:
@@ -119,6 +138,8 @@ def _difference(folder: Path, kind: str, name: str, stored: object, wanted: obje
         shown = f"of {_short(stored)}, this command asks for {_short(wanted)}"
     elif kind == "settings" or name in PLAIN:
         shown = f"with {name} {_short(stored)}, this command asks for {_short(wanted)}"
+    elif kind == "spans":
+        shown = f"with hyperparameters of {name!r} searched elsewhere"
     elif kind == "procedures":
         shown = f"with another {name!r}: its rule, start, schedule or order of examples differ"
     else:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from ravine.comparison import search, statistics
+from ravine.comparison import search, space, statistics
 from ravine.comparison.progress import Progress
 from ravine.comparison.records import Settings
 from ravine.comparison.search import WORST, Score
+from ravine.comparison.space import Configuration
 from ravine.comparison.store import Store
 from ravine.recipes import Problem
 from ravine.training.lane import Lane, Member, evaluation_steps
@@ -17,14 +18,23 @@ from ravine.training.records import Run, Trial
 
 SELECTION_SEEDS = 2
 
+DEFAULT = "default"
+"""The stage in which rules' defaults train on the fresh seeds."""
+
 SEEDS_APART = 1000
 """Distance between the first seeds of two neighbouring base seeds; a comparison uses 22 of them."""
 
 SAVE_EVERY = 20.0
 """Seconds of training after which members are saved, at their next evaluation."""
 
-Rates = Mapping[str, Sequence[float]]
-Scores = Mapping[str, Mapping[float, Score]]
+Points = Mapping[str, Sequence[Configuration]]
+"""Arm -> configurations."""
+
+Scores = Mapping[str, Mapping[Configuration, Score]]
+"""Arm -> configuration -> score."""
+
+Chosen = Mapping[str, Configuration]
+"""Arm -> its chosen configuration."""
 
 
 class Comparison:
@@ -53,6 +63,7 @@ class Comparison:
     ):
         self._problem = problem
         self._arms = arms
+        self._settings = settings
         self._lane = lane
         self._store = store
         self._progress = progress
@@ -61,25 +72,31 @@ class Comparison:
         self.open: list[str] = []
 
     def run(self) -> None:
-        """Select learning rates, train fresh seeds, look at the test data; all of it is stored."""
+        """Select configurations, train fresh seeds, look at the test data; all of it is stored."""
         chosen = self.select()
         seeds = self.judge(chosen)
+        self.train_defaults(chosen, seeds)
         self.test(chosen, seeds)
-        self._store.set_facts(outcome={"chosen": chosen, "seeds": seeds, "unsettled": self.open})
+        rates = {name: one.lr for name, one in chosen.items()}
+        self._store.set_facts(outcome={"chosen": rates, "seeds": seeds, "unsettled": self.open})
         self._store.forget_snapshots("final", keep=())
 
-    def select(self) -> dict[str, float]:
-        """Stage 1: the best learning rate of each arm on the selection seeds."""
-        tried = {name: search.grid(arm.rule.defaults["lr"]) for name, arm in self._arms.items()}
-        rates: Rates = tried
+    def select(self) -> dict[str, Configuration]:
+        """Stage 1: the best configuration of each arm on the selection seeds."""
+        trials, seed = self._settings.trials, self._settings.seed
+        tried = {name: space.points(arm, trials, seed) for name, arm in self._arms.items()}
+        points: Points = tried
+        what = "settings" if trials >= space.JOIN else "learning rates"
         for rung in search.RUNGS:
             until = rung_steps(self._problem.steps, rung)
-            self._train_rates(rates, until, f"learning rates, {_share(rung)} of the training")
-            scores = self._scores(rates, until)
+            self._train_rates(points, until, f"{what}, {_share(rung)} of the training")
+            scores = self._scores(points, until)
             self._show(scores)
             if rung != search.RUNGS[-1]:
-                rates = {name: search.survivors(scores[name]) for name in rates}
-                self._store.forget_snapshots("selection", self._trials(rates, self.selection_seeds))
+                points = {name: search.survivors(scores[name]) for name in points}
+                self._store.forget_snapshots(
+                    "selection", self._trials(points, self.selection_seeds)
+                )
         for left in reversed(range(search.ROUNDS + 1)):
             chosen = {name: search.best(scores[name]) for name in scores}
             latest = {
@@ -97,17 +114,17 @@ class Comparison:
             self._show(scores)
         return chosen
 
-    def judge(self, chosen: Mapping[str, float]) -> tuple[int, ...]:
+    def judge(self, chosen: Chosen) -> tuple[int, ...]:
         """Stage 2: fresh seeds, more of them as long as no winner shows; the seeds used."""
-        rates = {name: [rate] for name, rate in chosen.items()}
+        points = {name: [one] for name, one in chosen.items()}
         done = 0
         for count in statistics.LOOKS:
-            trials = self._trials(rates, self.fresh_seeds[done:count])
+            trials = self._trials(points, self.fresh_seeds[done:count])
             self._train("final", trials, self._problem.steps, f"fresh seeds {done + 1}-{count}")
             done = count
             runs = [
                 self._store.run("final", trial)
-                for trial in self._trials(rates, self.fresh_seeds[:count])
+                for trial in self._trials(points, self.fresh_seeds[:count])
             ]
             matrix = final_scores(runs, list(chosen), self._maximize)
             draws = statistics.posterior_means(matrix)
@@ -115,11 +132,22 @@ class Comparison:
                 break
         return self.fresh_seeds[:done]
 
-    def test(self, chosen: Mapping[str, float], seeds: Sequence[int]) -> None:
+    def train_defaults(self, chosen: Chosen, seeds: Sequence[int]) -> None:
+        """What tuning gained: where more than the rate was searched the rules' defaults train on the
+        fresh seeds, too, save those that were chosen themselves."""
+        if self._settings.trials < space.JOIN:
+            return
+        defaults = {n: Configuration.of(arm.rule.defaults) for n, arm in self._arms.items()}
+        points = {name: [one] for name, one in defaults.items() if one != chosen[name]}
+        trials = self._trials(points, seeds)
+        self._train(DEFAULT, trials, self._problem.steps, "defaults on the fresh seeds")
+        self._store.forget_snapshots(DEFAULT, keep=())
+
+    def test(self, chosen: Chosen, seeds: Sequence[int]) -> None:
         """Look at the test data, once."""
         if self._problem.test is None or self._store.fact("tested"):
             return
-        trials = self._trials({name: [rate] for name, rate in chosen.items()}, seeds)
+        trials = self._trials({name: [one] for name, one in chosen.items()}, seeds)
         metrics: list[tuple[Trial, float]] = []
         for chunk in self._lane.chunks([Member(self._store.run("final", t)) for t in trials]):
             members = self._with_snapshots("final", chunk)
@@ -127,15 +155,15 @@ class Comparison:
             metrics += [(m.run.trial, value) for m, value in zip(members, values, strict=True)]
         self._store.save_tests("final", metrics)
 
-    def _trials(self, rates: Rates, seeds: Iterable[int]) -> list[Trial]:
+    def _trials(self, points: Points, seeds: Iterable[int]) -> list[Trial]:
         return [
-            self._arms[name].trial(rate, seed)
-            for name in rates
-            for rate in rates[name]
+            Trial(name, one.hyper, seed)
+            for name in points
+            for one in points[name]
             for seed in seeds
         ]
 
-    def _train_rates(self, rates: Rates, until: int, title: str) -> None:
+    def _train_rates(self, rates: Points, until: int, title: str) -> None:
         self._train("selection", self._trials(rates, self.selection_seeds), until, title)
 
     def _train(self, stage: str, trials: Sequence[Trial], until: int, title: str) -> None:
@@ -153,20 +181,22 @@ class Comparison:
     def _with_snapshots(self, stage: str, members: Sequence[Member]) -> list[Member]:
         return [self._store.member(stage, member.run.trial) for member in members]
 
-    def _scores(self, rates: Rates, until: int | None = None) -> dict[str, dict[float, Score]]:
-        """The score of each rate at step `until`, or where its training ended."""
+    def _scores(
+        self, points: Points, until: int | None = None
+    ) -> dict[str, dict[Configuration, Score]]:
+        """The score of each configuration at step `until`, or where its training ended."""
 
-        def mean(name: str, rate: float) -> Score:
-            trials = self._trials({name: [rate]}, self.selection_seeds)
+        def mean(name: str, one: Configuration) -> Score:
+            trials = self._trials({name: [one]}, self.selection_seeds)
             runs = [self._store.run("selection", trial) for trial in trials]
             return score(runs, self._maximize, until)
 
-        return {name: {rate: mean(name, rate) for rate in rates[name]} for name in rates}
+        return {name: {one: mean(name, one) for one in points[name]} for name in points}
 
-    def _unsettled(self, chosen: Mapping[str, float], tried: Scores) -> list[str]:
+    def _unsettled(self, chosen: Chosen, tried: Scores) -> list[str]:
         why = {name: search.unsettled(chosen[name], tried[name]) for name in chosen}
         return [
-            f"{self._arms[name].title}'s best learning rate {chosen[name]:g} is {reason}"
+            f"{self._arms[name].title}'s best learning rate {chosen[name].lr:g} is {reason}"
             for name, reason in why.items()
             if reason
         ]
@@ -174,7 +204,7 @@ class Comparison:
     def _show(self, scores: Scores) -> None:
         best = {name: search.best(scores[name]) for name in scores}
         sign = -1 if self._maximize else 1
-        self._progress.best({n: (rate, sign * scores[n][rate][0]) for n, rate in best.items()})
+        self._progress.best({n: (one.lr, sign * scores[n][one][0]) for n, one in best.items()})
 
 
 def seeds_of(base: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -190,7 +220,7 @@ def rung_steps(total: int, rung: int) -> int:
 
 
 def score(runs: Sequence[Run], maximize: bool, until: float | None = None) -> Score:
-    """The score of a learning rate: means over its runs at step `until`, or where they ended."""
+    """The score of a configuration: means over its runs at step `until`, or where they ended."""
     sign = -1 if maximize else 1
     curves = [[p for p in run.curve if until is None or p.step <= until] for run in runs]
     if not all(point.finite for curve in curves for point in curve):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ravine.comparison.space import FEWEST
 from ravine.diagnostics.finding import Finding
+from ravine.rules import Span
 from ravine.training.records import Run
 
 
@@ -17,11 +19,13 @@ class Settings:
         arms: names of what is compared, in the order asked for.
         steps: T, gradient steps of a full training.
         seed: base seed; selection and final seeds derive from it and never overlap.
+        trials: configurations that an arm's search begins with.
     """
 
     arms: tuple[str, ...]
     steps: int
     seed: int
+    trials: int = FEWEST
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class RateScore:
-    """How one learning rate did in the selection.
+    """How one learning rate, or one configuration, did in the selection.
 
     Attributes:
         lr: the learning rate.
@@ -44,6 +48,8 @@ class RateScore:
         early: the same after the first rung (T/9), the one budget that all rates were given.
         steps: that largest budget.
         status: "chosen", "survived" (trained for all of T), "dropped" (stopped early) or "diverged".
+        other: the other hyperparameters that were searched; none where only the rate was.
+        added: whether it was added since the best rate lay at an edge.
     """
 
     lr: float
@@ -51,6 +57,27 @@ class RateScore:
     early: float | None
     steps: int
     status: str
+    other: Mapping[str, float] = field(default_factory=dict)
+    added: bool = False
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What an arm gained from tuning: its rule's default setting against the chosen one.
+
+    Attributes:
+        default: the default hyperparameters.
+        validation: of the default, the metric on the validation data over the final seeds.
+        gain: how much better the chosen setting's is, paired over these seeds; positive is better.
+        diverged: how many of the default's trainings diverged; they count as the worst value there is.
+        gradient_steps: what these trainings took; none where the default itself was chosen.
+    """
+
+    default: Mapping[str, float]
+    validation: Interval
+    gain: Interval
+    diverged: int
+    gradient_steps: int
 
 
 @dataclass(frozen=True)
@@ -74,6 +101,9 @@ class Arm:
         final_diverged: how many of the final ones. They count as the worst value there is in
             `validation`, which then is no measurement; `test` is None.
         gradient_steps: gradient steps that this arm took in the selection.
+        best_of: expected validation metric of the best of k configurations on the selection seeds,
+            k = 1 ... the number that the search began with.
+        tuning: what tuning gained; None where only the learning rate was searched.
     """
 
     name: str
@@ -92,6 +122,8 @@ class Arm:
     diverged: int
     final_diverged: int
     gradient_steps: int
+    best_of: tuple[float, ...] = ()
+    tuning: Tuning | None = None
 
     @property
     def lr(self) -> float:
@@ -164,6 +196,7 @@ class Failure:
         best: the validation metric of the best trial after as many steps as it; None if all had
             diverged.
         explanation: what was found when it was trained again; None if it was not.
+        alike: whether it differs from the chosen one in the learning rate only, or not at all.
     """
 
     arm: str
@@ -179,6 +212,7 @@ class Failure:
     run: Run
     best: float | None
     explanation: Explanation | None = None
+    alike: bool = True
 
     @property
     def way(self) -> tuple[str, int, bool]:
@@ -189,8 +223,10 @@ class Failure:
 
     @property
     def trained_at(self) -> float | None:
-        """Another rate at which the arm trained: the chosen one; None if there is no such."""
-        return self.chosen if self.chosen_trained and self.chosen != self.lr else None
+        """Another rate at which the arm trained, everything else alike: the chosen one; None if there
+        is no such."""
+        trained = self.chosen_trained and self.alike and self.chosen != self.lr
+        return self.chosen if trained else None
 
     @property
     def cause(self) -> Finding | None:
@@ -283,6 +319,8 @@ class Study:
         selection: one run per point and seed of stage 1, with its curve as far as it was trained.
         final: one run per arm and fresh seed.
         baseline: validation metric before training, the mean over final seeds.
+        defaults: one run per arm and fresh seed at the rule's default, where these were trained.
+        spans: arm -> hyperparameter besides the learning rate -> where it was searched.
     """
 
     settings: Settings
@@ -290,3 +328,5 @@ class Study:
     selection: tuple[Run, ...]
     final: tuple[Run, ...]
     baseline: float
+    defaults: tuple[Run, ...] = ()
+    spans: Mapping[str, Mapping[str, Span]] = field(default_factory=dict)

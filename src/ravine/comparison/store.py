@@ -23,7 +23,7 @@ SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE trials (
     id INTEGER PRIMARY KEY,
-    stage TEXT NOT NULL,            -- selection | final
+    stage TEXT NOT NULL,            -- selection | final | default
     procedure TEXT NOT NULL,        -- name of the arm
     hyper TEXT NOT NULL,            -- JSON, keys sorted
     seed INTEGER NOT NULL,

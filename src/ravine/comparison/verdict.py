@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import numpy as np
 from ravine.comparison import statistics
 from ravine.comparison.autopsy import failures
 from ravine.comparison.effects import effects
-from ravine.comparison.protocol import final_scores, rung_steps, score
+from ravine.comparison.identity import spans_of
+from ravine.comparison.protocol import DEFAULT, final_scores, rung_steps, score
 from ravine.comparison.records import (
     Arm,
     Explanation,
@@ -25,10 +27,13 @@ from ravine.comparison.records import (
     RateScore,
     Settings,
     Study,
+    Tuning,
     Verdict,
 )
 from ravine.comparison.search import RUNGS, WORST
+from ravine.comparison.space import FEWEST, HALF_DECADE, Configuration
 from ravine.comparison.store import Store
+from ravine.comparison.tuning import begun_with, best_of, gains
 from ravine.errors import FolderError
 from ravine.training.ending import steps_taken
 from ravine.training.records import Run
@@ -52,8 +57,10 @@ def conclude(store: Store) -> Study:
             f"{store.folder} holds no finished comparison; type its `ravine compare` command again"
         )
     stored = store.fact("settings")
-    settings = Settings(tuple(stored["arms"]), stored["steps"], stored["seed"])
-    selection, final = store.runs("selection"), store.runs("final")
+    settings = Settings(
+        tuple(stored["arms"]), stored["steps"], stored["seed"], stored.get("trials", FEWEST)
+    )
+    selection, final, defaults = (store.runs(s) for s in ("selection", "final", DEFAULT))
     names = list(settings.arms)
     sign = -1 if facts["maximize"] else 1
     scores = np.array(final_scores(final, names, facts["maximize"]))
@@ -63,6 +70,7 @@ def conclude(store: Store) -> Study:
     starts = [run.curve[0].validation_metric for run in final]
     baseline = float(np.mean([value for value in starts if math.isfinite(value)] or [target]))
     rivals = _rivals(names, scores)
+    tuned = gains(names, final, defaults, settings, facts["maximize"])
     arms = [
         Arm(
             name=name,
@@ -70,12 +78,11 @@ def conclude(store: Store) -> Study:
             parts=facts["parts"][name],
             validation=statistics.signed(statistics.interval(scores[i]), sign),
             **rivals[name],
-            **_selected(
-                _runs_of(name, selection), outcome["chosen"][name], settings, sign, baseline
-            ),
+            **_selected(_runs_of(name, selection), _runs_of(name, final), settings, sign, baseline),
             gradient_steps=_steps(_runs_of(name, selection), facts),
             **_judged(_runs_of(name, final), facts["step_seconds"][name], sign, target),
             diverged=_diverged(_runs_of(name, [*selection, *final])),
+            tuning=tuned.get(name),
         )
         for i, name in enumerate(names)
     ]
@@ -93,7 +100,15 @@ def conclude(store: Store) -> Study:
         effects=effects(names, facts["parts"], scores, sign),
         failures=failures(store),
     )
-    return Study(settings, verdict, tuple(selection), tuple(final), baseline)
+    return Study(
+        settings,
+        verdict,
+        tuple(selection),
+        tuple(final),
+        baseline,
+        tuple(defaults),
+        spans_of(store),
+    )
 
 
 def _rivals(names: Sequence[str], scores: statistics.Array) -> dict[str, dict[str, Any]]:
@@ -112,13 +127,15 @@ def _rivals(names: Sequence[str], scores: statistics.Array) -> dict[str, dict[st
 
 
 def _selected(
-    runs: Sequence[Run], chosen: float, settings: Settings, sign: int, baseline: float
+    runs: Sequence[Run], final: Sequence[Run], settings: Settings, sign: int, baseline: float
 ) -> dict[str, Any]:
-    """What an arm's selection runs say: `rates` and `lr_band`."""
+    """What an arm's selection runs say: `rates`, `lr_band` and `best_of`."""
+    chosen = Configuration.of(final[0].trial.hyper)
     rates = _rates(runs, chosen, settings, sign)
     return {
         "rates": rates,
-        "lr_band": _band(runs, rates, chosen, sign, baseline),
+        "lr_band": _band(runs, rates, chosen.lr, sign, baseline),
+        "best_of": best_of(rates, sign < 0, baseline),
     }
 
 
@@ -177,22 +194,39 @@ def to_target(runs: Sequence[Run], sign: int, target: float) -> float:
 
 
 def _rates(
-    runs: Sequence[Run], chosen: float, settings: Settings, sign: int
+    runs: Sequence[Run], chosen: Configuration, settings: Settings, sign: int
 ) -> tuple[RateScore, ...]:
-    """Every learning rate of an arm, ascending."""
+    """Every configuration of an arm, by learning rate."""
     first_rung = rung_steps(settings.steps, RUNGS[0])
-    by_rate = {lr: _at_rate(lr, runs) for lr in {run.trial.lr for run in runs}}
+    groups, begun = _by_configuration(runs), begun_with(runs, settings.trials)
+    varying = _varying(groups)
     scores = []
-    for lr in sorted(by_rate):
-        last, early = (score(by_rate[lr], sign < 0, until)[0] for until in (None, first_rung))
-        steps = by_rate[lr][0].curve[-1].step
+    for one, group in groups.items():
+        last, early = (score(group, sign < 0, until)[0] for until in (None, first_rung))
+        steps = group[0].curve[-1].step
         status = "survived" if steps == settings.steps else "dropped"
         if last == WORST[0]:
             status = "diverged"
-        elif lr == chosen:
+        elif one == chosen:
             status = "chosen"
-        scores.append(RateScore(lr, _finite(sign * last), _finite(sign * early), steps, status))
+        other = {name: value for name, value in one.other if name in varying}
+        values = _finite(sign * last), _finite(sign * early)
+        scores.append(RateScore(one.lr, *values, steps, status, other, one not in begun))
     return tuple(scores)
+
+
+def _by_configuration(runs: Sequence[Run]) -> dict[Configuration, list[Run]]:
+    """Runs by configuration, by learning rate."""
+    groups: dict[Configuration, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(Configuration.of(run.trial.hyper), []).append(run)
+    return dict(sorted(groups.items(), key=lambda item: (item[0].lr, item[0].other)))
+
+
+def _varying(configurations: Iterable[Configuration]) -> set[str]:
+    """The hyperparameters besides the learning rate that take more than one value."""
+    values = Counter(name for name, _ in {pair for one in configurations for pair in one.other})
+    return {name for name, count in values.items() if count > 1}
 
 
 def _band(
@@ -201,27 +235,42 @@ def _band(
     """The good learning rates around the chosen one.
 
     Each is compared with the best one after as many steps as it was given itself: a rate that was
-    dropped after T/9 is not held against what others reached at T.
+    dropped after T/9 is not held against what others reached at T. Where more than the rate was
+    searched, a half-decade is as good as the best configuration in it.
     """
-    healthy = [rate for rate in rates if rate.validation is not None]
+    curves = list(zip(rates, _by_configuration(runs).values(), strict=True))
 
     def behind(rate: RateScore) -> float | None:
         if rate.validation is None:
             return None
         as_far = [
-            score(_at_rate(other.lr, runs), sign < 0, rate.steps)[0]
-            for other in healthy
-            if other.steps >= rate.steps
+            score(group, sign < 0, rate.steps)[0]
+            for other, group in curves
+            if other.validation is not None and other.steps >= rate.steps
         ]
         return sign * rate.validation - min(as_far)
 
     best = min((sign * rate.validation for rate in rates if rate.validation is not None), default=0)
-    gaps = [behind(rate) for rate in rates]
-    return statistics.good_band([r.lr for r in rates], gaps, chosen, sign * baseline - best, GOOD)
+    gaps = [(rate.lr, behind(rate)) for rate in rates]
+    if any(rate.other for rate in rates):
+        gaps = _profile(gaps, chosen)
+    lrs, behinds = [lr for lr, _ in gaps], [gap for _, gap in gaps]
+    return statistics.good_band(lrs, behinds, chosen, sign * baseline - best, GOOD)
 
 
-def _at_rate(lr: float, runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if run.trial.lr == lr]
+Gap = tuple[float, float | None]
+"""A learning rate, and how far behind the best it is; None where it diverged."""
+
+
+def _profile(gaps: Sequence[Gap], chosen: float) -> list[Gap]:
+    """Of each half-decade around the chosen rate the least gap; of its own the chosen one's."""
+    cells: dict[int, list[Gap]] = {}
+    for lr, gap in gaps:
+        cells.setdefault(round(math.log(lr / chosen) / math.log(HALF_DECADE)), []).append((lr, gap))
+    return [
+        min(cell, key=lambda gap: (gap[0] != chosen, math.inf if gap[1] is None else gap[1]))
+        for _, cell in sorted(cells.items())
+    ]
 
 
 def _finite(value: float) -> float | None:
@@ -262,6 +311,7 @@ def _arm_as_json(arm: Arm) -> dict[str, Any]:
         "lrs": [
             {
                 "lr": rate.lr,
+                "other": dict(rate.other),
                 "validation": rate.validation,
                 "steps": rate.steps,
                 "status": rate.status,
@@ -271,6 +321,18 @@ def _arm_as_json(arm: Arm) -> dict[str, Any]:
         "diverged": arm.diverged,
         "final_diverged": arm.final_diverged,
         "gradient_steps": arm.gradient_steps,
+        "best_of_k": list(arm.best_of),
+        "tuning": None if arm.tuning is None else _tuning_as_json(arm.tuning),
+    }
+
+
+def _tuning_as_json(tuning: Tuning) -> dict[str, Any]:
+    return {
+        "default": dict(tuning.default),
+        "validation": _interval_as_json(tuning.validation),
+        "gain": _interval_as_json(tuning.gain),
+        "diverged": tuning.diverged,
+        "gradient_steps": tuning.gradient_steps,
     }
 
 

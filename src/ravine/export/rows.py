@@ -10,14 +10,15 @@ from ravine.training.records import Run
 
 Cell = str | int | float | None
 
-STAGES = ("selection", "final")
+STAGES = ("selection", "final", "default")
 
 POINT = ("step", "training_cost", "validation_cost", "validation_metric")
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A run, and whether it was one to choose by ("selection") or on a fresh seed ("final")."""
+    """A run, and whether it was one to choose by ("selection"), on a fresh seed ("final"), or there at
+    the rule's default ("default")."""
 
     stage: str
     run: Run

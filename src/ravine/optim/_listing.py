@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from ravine.engines.memory import TYPICAL, memory_per_element
@@ -68,7 +69,8 @@ def described(rule: Rule) -> dict[str, Any]:
     Returns:
         name, title, defaults, granularity, source; "class", an expression in `ravine.optim`, or one
         with `ravine.Optimizer`; "memory", {"words", "bytes", "shape"} per element of a float32
-        parameter of that shape; "engines", name -> how it runs the rule.
+        parameter of that shape; "engines", name -> how it runs the rule; "tunable", where a search
+        of more than the learning rate looks, hyperparameter -> {"lo", "hi", "scale", "source"}.
     """
     memory = memory_per_element(rule)
     return {
@@ -80,4 +82,5 @@ def described(rule: Rule) -> dict[str, Any]:
         "class": CLASSES.get(rule.name, f'Optimizer(params, "{rule.name}")'),
         "memory": {"words": memory.words, "bytes": memory.bytes, "shape": list(TYPICAL)},
         "engines": dict(ENGINES[rule.granularity]),
+        "tunable": {name: asdict(span) for name, span in rule.tunable.items()},
     }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ravine.comparison.records import Arm, Verdict
 from ravine.report import words
-from ravine.report.arms import NAMES, lost, mark, metric_of, named, noun
+from ravine.report.arms import NAMES, lost, mark, metric_of, named, noun, setting
 
 USUAL = {"init": ("as_built",), "schedule": ("constant",), "batches": ("shuffled", "streamed")}
 """What goes without saying."""
@@ -63,7 +63,7 @@ def _nothing(verdict: Verdict) -> str:
 def _winner(verdict: Verdict, arm: Arm) -> str:
     metric = metric_of(verdict)
     result = f"{metric.label} on fresh seeds is {metric.interval(arm.validation)}"
-    use = f"{arm.title} with learning rate {words.number(arm.lr)}: its {result}"
+    use = f"{arm.title} with {setting(arm, arm.hyper)}: its {result}"
     if len(verdict.arms) == 1:
         text = f"{use}; no other {noun(verdict)} was compared with it."
     else:

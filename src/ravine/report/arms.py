@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from ravine.comparison.records import Arm, Study, Verdict
 from ravine.report import words
@@ -72,6 +73,16 @@ def named(verdict: Verdict, arm: Arm) -> str:
     """Print "SGD", or "SGD (3 of 20 diverged)"."""
     note = mark(verdict, arm)
     return f"{arm.title} ({note})" if note else arm.title
+
+
+def searched(arm: Arm) -> tuple[str, ...]:
+    """The hyperparameters besides the learning rate that were searched."""
+    return tuple(sorted({name for rate in arm.rates for name in rate.other}))
+
+
+def setting(arm: Arm, hyper: Mapping[str, float]) -> str:
+    """Print "learning rate 0.001, beta1 0.9": of hyperparameters those that were searched."""
+    return words.hyper({name: hyper[name] for name in ("lr", *searched(arm))})
 
 
 def p_best(verdict: Verdict, arm: Arm) -> str:

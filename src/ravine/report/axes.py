@@ -36,6 +36,14 @@ def log_axis(values: Iterable[float], text: Callable[[float], str], pad: float =
     return Axis(10**lo, 10**hi, True, tuple((t, text(t)) for t in _log_ticks(lo, hi)))
 
 
+def complement_axis(lo: float, hi: float, text: Callable[[float], str]) -> Axis:
+    """Span decays x from `lo` to `hi` < 1 in units of 1 - x, logarithmically, x growing to the right."""
+    values = [1 - 10.0**-k for k in range(1, 10)]
+    ticks = [x for x in (0.0, 0.5, *values) if lo <= x <= hi]
+    pad = ((1 - lo) / (1 - hi)) ** 0.06
+    return Axis((1 - lo) * pad, (1 - hi) / pad, True, tuple((1 - x, text(x)) for x in ticks))
+
+
 def linear_axis(values: Iterable[float], text: Callable[[float], str], pad: float = 0.05) -> Axis:
     """Span `values` linearly, with a fraction `pad` of the span to spare on both sides."""
     finite = [v for v in values if math.isfinite(v)] or [0.0]

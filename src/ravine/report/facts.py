@@ -26,6 +26,7 @@ from ravine.report.method import method
 from ravine.report.rates import sensitivity
 from ravine.report.records import Caption, DivergedRow, Divergence, Facts, SummaryRow
 from ravine.report.rivals import duels, ranking, speed
+from ravine.report.tuning import budget, gains, isolation
 
 
 def facts_of(study: Study) -> Facts:
@@ -41,6 +42,9 @@ def facts_of(study: Study) -> Facts:
         summary=summary(study),
         effects=effects(study),
         sensitivity=sensitivity(study),
+        isolation=isolation(study),
+        budget=budget(study),
+        gains=gains(study),
         cost=cost_curves(study),
         validation=validation_curves(study),
         ranking=ranking(study),
@@ -58,10 +62,10 @@ def _counts(study: Study) -> tuple[str, ...]:
     rates = sum(len(arm.rates) for arm in study.verdict.arms)
     return (
         words.plural(len(study.verdict.arms), noun(study.verdict)),
-        words.plural(rates, "learning rate"),
+        words.plural(rates, "setting" if study.spans else "learning rate"),
         f"{words.plural(study.settings.steps, 'gradient step')} each",
         words.plural(len(study.verdict.final_seeds), "fresh seed"),
-        words.plural(len(study.selection) + len(study.final), "training"),
+        words.plural(len((*study.selection, *study.final, *study.defaults)), "training"),
     )
 
 

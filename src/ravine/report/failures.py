@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ravine.comparison.records import Arm, Failure, Study, Verdict
 from ravine.diagnostics.finding import TITLES
 from ravine.report import words
-from ravine.report.arms import keys, metric_of
+from ravine.report.arms import keys, metric_of, searched
 from ravine.report.records import Caption, FailureRow, WhyFailed
 
 AGAIN = {"diverged": "diverged", "stuck": "got stuck", "fine": "did not fail"}
@@ -94,6 +94,10 @@ def _numbers(verdict: Verdict, failure: Failure) -> str:
 def _note(verdict: Verdict, failure: Failure) -> str:
     """Whether the rate is the chosen one, and which others failed in the same way."""
     alike = _alike(verdict, failure)
+    if not failure.alike:
+        hyper = failure.run.trial.hyper
+        others = searched(_arm(verdict, failure))
+        return words.hyper({name: hyper[name] for name in others if name in hyper})
     if failure.lr == failure.chosen:
         return "the chosen one"
     return f"likewise {_rates(alike)}" if alike else ""

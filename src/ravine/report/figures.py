@@ -11,8 +11,18 @@ from typing import Any
 import plotly.graph_objects as go
 
 from ravine.report.axes import Axis
-from ravine.report.drawing import COLOURS, blank, faint, plain, set_axis
-from ravine.report.records import Curves, Key, Line, Race, Ranking, RatePanel, Sensitivity
+from ravine.report.drawing import COLOURS, GREY, blank, faint, plain, set_axis
+from ravine.report.records import (
+    Curves,
+    Isolation,
+    IsolationPanel,
+    Key,
+    Line,
+    Race,
+    Ranking,
+    RatePanel,
+    Sensitivity,
+)
 
 DASHES = (
     ("solid", ""),
@@ -64,12 +74,41 @@ def rate_figure(fact: Sensitivity, panel: RatePanel) -> go.Figure:
         lo, hi = panel.band[0] / 10**0.1, panel.band[1] * 10**0.1
         figure.add_vrect(lo, hi, fillcolor=style.colour, opacity=0.16, line_width=0, layer="below")
     dots = {"color": style.colour, "symbol": "circle"}
+    lines = () if panel.scattered else ("dot", "solid")
     figure.add_traces(
         [
-            *_dots(panel.early, fact.y, "early", {**dots, "size": 6, "opacity": 0.7}, "dot"),
-            *_dots(panel.full, fact.y, "full", {**dots, "size": 9}, "solid"),
+            *_dots(panel.early, fact.y, "early", {**dots, "size": 6, "opacity": 0.7}, *lines[:1]),
+            *_dots(panel.full, fact.y, "full", {**dots, "size": 9}, *lines[1:]),
             *_dots([panel.chosen] if panel.chosen else [], fact.y, "chosen", _ring(style.colour)),
             *_crosses(panel.diverged, fact.y.lo if fact.maximize else fact.y.hi, style.colour),
+        ]
+    )
+    return figure
+
+
+def isolation_figure(fact: Isolation, panel: IsolationPanel) -> go.Figure:
+    """Draw one hyperparameter of one optimizer."""
+    style = look(panel.key)
+    figure = blank(190, left=46, right=10, top=12, bottom=34)
+    set_axis(figure, "x", panel.x, panel.name)
+    set_axis(figure, "y", fact.y, None)
+    figure.add_vline(panel.default, line_dash="dot", line_width=1.5, line_color=GREY)
+    dots = {"color": style.colour, "symbol": "circle"}
+    what = panel.name if panel.x.lo < panel.x.hi else f"1 − {panel.name}"
+    best = [(value, fact.y.clip(metric)) for value, metric in panel.best]
+    figure.add_traces(
+        [
+            go.Scatter(
+                x=[value for value, _ in best],
+                y=[metric for _, metric in best],
+                mode="lines",
+                line={"width": 1.5, "color": style.colour, "dash": "dot"},
+                hoverinfo="skip",
+                name="best",
+            ),
+            *_dots(panel.early, fact.y, "early", {**dots, "size": 6, "opacity": 0.7}, what=what),
+            *_dots(panel.full, fact.y, "full", {**dots, "size": 9}, what=what),
+            *_dots([panel.chosen] if panel.chosen else [], fact.y, "chosen", _ring(style.colour)),
         ]
     )
     return figure
@@ -81,6 +120,7 @@ def _dots(
     name: str,
     marker: dict[str, Any],
     dash: str | None = None,
+    what: str = "learning rate",
 ) -> list[go.Scatter]:
     if not pairs:
         return []
@@ -97,7 +137,7 @@ def _dots(
             hoverinfo="skip" if name == "chosen" else None,
             hovertemplate=None
             if name == "chosen"
-            else "learning rate %{x:.3~g}<br>%{customdata:.3~g}<extra></extra>",
+            else f"{plain(what)} %{{x:.3~g}}<br>%{{customdata:.3~g}}<extra></extra>",
         )
     ]
 
@@ -126,16 +166,17 @@ def curves_figure(fact: Curves) -> go.Figure:
     """Draw all optimizers' curves of one quantity, the best on top."""
     figure = blank(360, left=52, right=12, top=10, bottom=42)
     last = max((line.steps[-1] for line in fact.lines), default=1)
-    figure.update_xaxes(title_text="gradient steps", range=[0, last], tickformat=",d", nticks=6)
+    first = min((line.steps[0] for line in fact.lines), default=0)
+    figure.update_xaxes(title_text=fact.x_title, range=[first, last], tickformat=",d", nticks=6)
     set_axis(figure, "y", fact.y, None)
     for line in reversed(fact.lines):
         if line.seeds > 1:
             figure.add_trace(_band(line, fact.y))
-        figure.add_trace(_median(line, fact.percent))
+        figure.add_trace(_median(line, fact))
     return figure
 
 
-def _median(line: Line, percent: bool) -> go.Scatter:
+def _median(line: Line, fact: Curves) -> go.Scatter:
     style = look(line.key)
     return go.Scatter(
         x=list(line.steps),
@@ -145,7 +186,7 @@ def _median(line: Line, percent: bool) -> go.Scatter:
         marker={"symbol": style.marker[0], "size": _size(style, 7), "maxdisplayed": 7},
         name=plain(line.key.title),
         meta=line.key.name,
-        hovertemplate=f"step %{{x:,}}: %{{y:{'.2~%' if percent else '.3~g'}}}",
+        hovertemplate=f"%{{x:,}} {fact.x_title}: %{{y:{'.2~%' if fact.percent else '.3~g'}}}",
     )
 
 

@@ -27,18 +27,33 @@ def _procedure(study: Study) -> tuple[tuple[str, str], ...]:
             "compared in pairs.",
         ),
         ("Did everyone get the same effort?", _effort(study)),
-        (
-            "How were the learning rates chosen?",
-            f"Each rate was tried on {select}. All got a ninth of the steps; the better ones went "
-            "on to a third, then to all. The rate with the best mean on the validation data was "
-            "chosen.",
-        ),
+        _selection(study, select),
         (
             "Why fresh seeds?",
             "The setting that wins a selection was partly lucky. So each chosen setting was "
             f"trained again on {final} that had no part in choosing. All results above come from "
             "these, except those of single learning rates.",
         ),
+    )
+
+
+def _selection(study: Study, select: str) -> tuple[str, str]:
+    rungs = "All got a ninth of the steps; the better ones went on to a third, then to all."
+    if not study.spans:
+        return (
+            "How were the learning rates chosen?",
+            f"Each rate was tried on {select}. {rungs} The rate with the best mean on the validation "
+            "data was chosen.",
+        )
+    trained = sum(arm.tuning.gradient_steps for arm in study.verdict.arms if arm.tuning)
+    return (
+        "How were the settings chosen?",
+        f"Each {noun(study.verdict)} began with {study.settings.trials} settings: the default, and "
+        "points spread evenly by chance (scrambled Halton points) over four decades of learning rates "
+        "and the usual ranges of the other hyperparameters; where there are no others, learning rates "
+        f"on a grid. Each was tried on {select}. {rungs} The one with the best mean on the "
+        "validation data was chosen. To say what that gained, the defaults were trained on the fresh "
+        f"seeds, too: another {trained:,} gradient steps, which had no part in any choice.",
     )
 
 

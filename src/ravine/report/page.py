@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 from ravine.comparison.records import Study
 from ravine.report.facts import facts_of
-from ravine.report.figures import curves_figure, race_figure, rank_figure, rate_figure
+from ravine.report.figures import (
+    curves_figure,
+    isolation_figure,
+    race_figure,
+    rank_figure,
+    rate_figure,
+)
 from ravine.report.legend import legend, named
 from ravine.report.parts import (
     Figures,
@@ -33,6 +40,8 @@ from ravine.report.records import (
     Effects,
     Facts,
     FailureRow,
+    Gains,
+    Isolation,
     Ranking,
     Sensitivity,
     Speed,
@@ -44,6 +53,9 @@ from ravine.report.words import probability
 CONTENTS = (
     ("summary", "Overview"),
     ("rates", "Learning rate"),
+    ("isolation", "Other hyperparameters"),
+    ("budget", "Budget"),
+    ("gains", "Tuning"),
     ("curves", "Training"),
     ("validation", "Validation"),
     ("ranking", "Ranking"),
@@ -73,6 +85,9 @@ def _page(fact: Facts) -> str:
         _summary(fact),
         _effects(fact.effects),
         _sensitivity(fact.sensitivity, figures),
+        _isolation(fact.isolation, figures),
+        *([_curves("budget", "Budget", fact.budget, figures)] if fact.budget else []),
+        _gains(fact.gains),
         _curves("curves", "Training cost", fact.cost, figures),
         _curves("validation", f"Validation {fact.metric}", fact.validation, figures),
         _ranking(fact.ranking, figures),
@@ -95,10 +110,20 @@ def _page(fact: Facts) -> str:
         title=f"{fact.recipe}: which {fact.noun}?",
         heading=f'Which {fact.noun} for <span class="recipe">{escape(fact.recipe)}</span>?',
         lead=lead,
-        contents=CONTENTS,
+        contents=_contents(fact),
         sections=sections,
         figures=figures,
     )
+
+
+def _contents(fact: Facts) -> tuple[tuple[str, str], ...]:
+    """The links to what is there."""
+    there = {
+        "isolation": fact.isolation is not None,
+        "budget": fact.budget is not None,
+        "gains": fact.gains is not None,
+    }
+    return tuple((name, topic) for name, topic in CONTENTS if there.get(name, True))
 
 
 def _summary(fact: Facts) -> str:
@@ -131,9 +156,10 @@ def _summary_row(row: SummaryRow, test: bool) -> str:
         *([f"{escape(row.test) or '–'}{small(row.test_interval)}"] if test else []),
         *map(escape, (row.p_best, row.steps, row.seconds)),
     ]
+    other = f"<small>{_setting(row.other)}</small>" if row.other else ""
     data = "".join(
         (
-            f'<td class="wrap"><b>{escape(row.lr)}</b>{small(row.other)}</td>',
+            f'<td class="wrap"><b>{escape(row.lr)}</b>{other}</td>',
             *(f"<td>{cell}</td>" for cell in cells),
             f'<td class="wrap">{escape(row.band)}</td><td>{escape(row.diverged)}</td>',
         )
@@ -162,17 +188,63 @@ def _sensitivity(fact: Sensitivity, figures: Figures) -> str:
         f"{figures.place(rate_figure(fact, panel), f'{panel.key.title}: {panel.note}')}</div>"
         for panel in fact.panels
     )
-    legend = "".join(f"<li>{sign} {escape(text)}</li>" for sign, text in _SIGNS)
-    heads = ("Optimizer", "Learning rate", "After the first ninth", "Last seen", "Steps", "Outcome")
-    rows = ((row.title, row.lr, row.early, row.last, row.steps, row.status) for row in fact.rows)
+    more = any(row.other for row in fact.rows)
+    heads = (
+        *("Optimizer", "Learning rate", *(["Other"] if more else [])),
+        *("After the first ninth", "Last seen", "Steps", "Outcome"),
+    )
+    rows = (
+        (
+            row.title,
+            row.lr,
+            *([row.other] if more else []),
+            *(row.early, row.last),
+            row.steps,
+            row.status,
+        )
+        for row in fact.rows
+    )
     body = (
         f"{axis_note(fact.y_title)}"
-        f'<ul class="signs">{legend}</ul>'
+        f"{_legend(_SIGNS)}"
         f'<div class="panels">{panels}</div>'
         f"<details><summary>All numbers</summary>"
         f"{plain_table(heads, rows, 'All learning rates')}</details>"
     )
     return section("rates", "Learning rate", fact.caption, body)
+
+
+def _isolation(fact: Isolation | None, figures: Figures) -> str:
+    if fact is None:
+        return ""
+    panels = "".join(
+        f'<div class="panel"><h3>{named(panel.key)}</h3><p class="note">{escape(panel.note)}</p>'
+        f"{figures.place(isolation_figure(fact, panel), f'{panel.key.title}: {panel.note}')}</div>"
+        for panel in fact.panels
+    )
+    body = f'{axis_note(fact.y_title)}{_legend(_ISOLATION_SIGNS)}<div class="panels">{panels}</div>'
+    return section("isolation", "Other hyperparameters", fact.caption, body)
+
+
+def _gains(fact: Gains | None) -> str:
+    """What tuning gained, as a table."""
+    if fact is None:
+        return ""
+    heads = ("Optimizer", "Gain", "Validation tuned", "At default", "Chosen", "Default")
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    body = "".join(
+        f'<tr><th scope="row">{named(row.key)}</th><td><b>{escape(row.gain)}</b></td>'
+        f"<td>{escape(row.tuned)}</td><td>{escape(row.at_default)}{small(row.note)}</td>"
+        f"<td>{_setting(row.chosen)}</td><td>{_setting(row.default)}</td></tr>"
+        for row in fact.rows
+    )
+    rows = table(f"<tr>{head}</tr>", body, "What tuning gained", "plain")
+    return section("gains", "Tuning", fact.caption, unbroken(rows))
+
+
+def _legend(signs: Sequence[tuple[str, str]]) -> str:
+    items = "".join(f"<li>{sign} {escape(text)}</li>" for sign, text in signs)
+    return f'<ul class="signs">{items}</ul>'
 
 
 _SIGNS = (
@@ -190,6 +262,21 @@ _SIGNS = (
     ),
     (sign('<path d="M5 5l8 8m0 -8l-8 8" stroke="currentColor" stroke-width="2.5"/>'), "diverged"),
     (sign('<rect width="24" height="18" fill="currentColor" opacity=".18"/>', 24), "good band"),
+)
+
+
+_ISOLATION_SIGNS = (
+    *_SIGNS[:3],
+    (
+        sign(
+            '<path d="M0 9H24" stroke="currentColor" stroke-width="2" stroke-dasharray="3 3"/>', 24
+        ),
+        "best of a part, a ninth of the steps",
+    ),
+    (
+        sign('<path d="M9 0V18" stroke="currentColor" stroke-width="2" stroke-dasharray="3 3"/>'),
+        "default",
+    ),
 )
 
 
@@ -262,3 +349,8 @@ def _failure_row(row: FailureRow) -> str:
         escape(row.change) or "–",
     )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _setting(text: str) -> str:
+    """Hyperparameters, each on one line with its value."""
+    return ", ".join(escape(part).replace(" ", "&nbsp;") for part in text.split(", "))

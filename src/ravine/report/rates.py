@@ -8,7 +8,16 @@ from typing import TypeGuard
 
 from ravine.comparison.records import Arm, RateScore, Study, Verdict
 from ravine.report import words
-from ravine.report.arms import ONLY_NEAR, band, band_words, decades, keys, metric_of, noun
+from ravine.report.arms import (
+    ONLY_NEAR,
+    band,
+    band_words,
+    decades,
+    keys,
+    metric_of,
+    noun,
+    searched,
+)
 from ravine.report.axes import log_axis, outcome_axis
 from ravine.report.records import Caption, Key, RatePanel, RateRow, Sensitivity
 from ravine.report.words import Metric
@@ -42,7 +51,11 @@ def _panel(arm: Arm, key: Key) -> RatePanel:
         for s in arm.rates
         if s.status in ("chosen", "survived") and _finite(s.validation)
     )
-    near = [pair for pair in full if math.isclose(pair[0], arm.lr, rel_tol=1e-6)]
+    near = [
+        (s.lr, s.validation)
+        for s in arm.rates
+        if s.status == "chosen" and _finite(s.validation) and math.isclose(s.lr, arm.lr)
+    ]
     return RatePanel(
         key=key,
         early=tuple((s.lr, s.early) for s in arm.rates if _finite(s.early)),
@@ -51,6 +64,7 @@ def _panel(arm: Arm, key: Key) -> RatePanel:
         diverged=tuple(s.lr for s in arm.rates if s.status == "diverged"),
         band=band(arm),
         note=f"chosen {words.number(arm.lr)}, good: {band_words(arm)}",
+        scattered=bool(searched(arm)),
     )
 
 
@@ -63,7 +77,8 @@ def _rate_row(arm: Arm, score: RateScore, metric: Metric) -> RateRow:
         return "" if x is None else metric.value(x)
 
     lr, steps = words.number(score.lr), f"{score.steps:,}"
-    return RateRow(arm.title, lr, text(score.early), text(score.validation), steps, score.status)
+    values = text(score.early), text(score.validation)
+    return RateRow(arm.title, lr, words.hyper(score.other), *values, steps, score.status)
 
 
 def _rates_title(arms: Sequence[Arm], noun: str) -> str:
@@ -92,10 +107,11 @@ def _decades_words(arm: Arm) -> str:
 def _rates_reading(study: Study, beyond: bool) -> str:
     early = words.plural(_first_rung(study), "step")
     better, edge = ("higher", "bottom") if study.verdict.maximize else ("lower", "top")
+    what = "setting at its learning rate" if study.spans else "learning rate"
     clipped = f" Dots on the {edge} edge are off the scale." if beyond else ""
     return (
-        f"Each dot is one learning rate ({better} is better): small dots after {early}, the same "
-        f"for all rates; large dots after the full {study.settings.steps:,}; a wide valley "
+        f"Each dot is one {what} ({better} is better): small dots after {early}, the same "
+        f"for all of them; large dots after the full {study.settings.steps:,}; a wide valley "
         f"forgives a bad guess. A decade is a factor of 10.{clipped}"
     )
 

@@ -52,10 +52,11 @@ class SummaryRow:
 
 @dataclass(frozen=True)
 class RateRow:
-    """One learning rate of one optimizer, printed."""
+    """One learning rate of one optimizer, printed; `other` is what else was searched, if anything."""
 
     title: str
     lr: str
+    other: str
     early: str
     last: str
     steps: str
@@ -70,6 +71,7 @@ class RatePanel:
         early: after the first rung, the same budget for all rates.
         full: after all T steps. chosen: the one of these that was chosen, if it is among them.
         diverged: rates at which a seed diverged.
+        scattered: whether the settings differ in more than the rate, so that neighbours are no line.
         band: the good rates. note: chosen rate and good band in words.
     """
 
@@ -80,6 +82,7 @@ class RatePanel:
     diverged: tuple[float, ...]
     band: tuple[float, float] | None
     note: str
+    scattered: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,62 @@ class Curves:
     y_title: str
     percent: bool
     lines: tuple[Line, ...]
+    x_title: str = "gradient steps"
+
+
+@dataclass(frozen=True)
+class IsolationPanel:
+    """One hyperparameter of one optimizer: (value, metric) pairs, values as the axis takes them.
+
+    Attributes:
+        name: of the hyperparameter, in print.
+        early: after the first rung, the same budget for all settings.
+        best: the best of these in every part of the span.
+        full: after all T steps. chosen: the one of these that was chosen, if it is among them.
+        default: the rule's own value.
+        note: the chosen value and the default in words.
+    """
+
+    key: Key
+    name: str
+    x: Axis
+    early: tuple[tuple[float, float], ...]
+    best: tuple[tuple[float, float], ...]
+    full: tuple[tuple[float, float], ...]
+    chosen: tuple[float, float] | None
+    default: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """Validation metric over each hyperparameter besides the learning rate, on a common y axis."""
+
+    caption: Caption
+    y: Axis
+    y_title: str
+    panels: tuple[IsolationPanel, ...]
+
+
+@dataclass(frozen=True)
+class GainRow:
+    """What one optimizer gained from tuning, printed."""
+
+    key: Key
+    default: str
+    chosen: str
+    at_default: str
+    tuned: str
+    gain: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Gains:
+    """What tuning gained, the most first."""
+
+    caption: Caption
+    rows: tuple[GainRow, ...]
 
 
 @dataclass(frozen=True)
@@ -240,6 +299,8 @@ class Facts:
     Attributes:
         noun: what is compared, "optimizer" or "candidate".
         effects: None where arms differ in one choice only.
+        isolation, gains: None where only the learning rate was searched.
+        budget: the best of k settings; None where that is not known.
     """
 
     recipe: str
@@ -251,6 +312,9 @@ class Facts:
     summary: tuple[SummaryRow, ...]
     effects: Effects | None
     sensitivity: Sensitivity
+    isolation: Isolation | None
+    budget: Curves | None
+    gains: Gains | None
     cost: Curves
     validation: Curves
     ranking: Ranking

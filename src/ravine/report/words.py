@@ -103,10 +103,23 @@ def hyper(values: Mapping[str, float]) -> str:
     'learning rate 0.001, eps 1e-8, weight decay 0.01'
     """
     names = sorted(values, key=lambda name: name != "lr")
-    return ", ".join(
-        f"{'learning rate' if name == 'lr' else name.replace('_', ' ')} {number(values[name])}"
-        for name in names
-    )
+    return ", ".join(f"{hyper_name(name)} {hyper_value(values[name])}" for name in names)
+
+
+def hyper_name(name: str) -> str:
+    """Print "learning rate", "weight decay"."""
+    return "learning rate" if name == "lr" else name.replace("_", " ")
+
+
+def hyper_value(x: float) -> str:
+    """Print a hyperparameter; close below 1, as decays are, such that 1 - x has two digits.
+
+    >>> hyper_value(0.003162), hyper_value(0.999), hyper_value(0.9998594), hyper_value(0.95343)
+    ('0.00316', '0.999', '0.99986', '0.953')
+    """
+    if not 0.9 < x < 1:
+        return number(x)
+    return _stripped(f"{x:.{1 + math.ceil(-math.log10(1 - x))}f}")
 
 
 @dataclass(frozen=True)

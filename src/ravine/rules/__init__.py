@@ -7,6 +7,7 @@ from functools import cache
 
 from ravine.errors import SettingError, UnknownNameError
 from ravine.rules._rule import Granularity, Hyper, Rule, State, at_param
+from ravine.rules._tuning import Span
 from ravine.rules.adadelta import adadelta
 from ravine.rules.adafactor import adafactor
 from ravine.rules.adagrad import adagrad
@@ -102,6 +103,7 @@ __all__ = [
     "Granularity",
     "Hyper",
     "Rule",
+    "Span",
     "State",
     "adadelta",
     "adafactor",

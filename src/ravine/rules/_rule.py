@@ -11,6 +11,8 @@ from typing import Literal
 
 from torch import Tensor
 
+from ravine.rules._tuning import Span
+
 State = dict[str, Tensor]
 """What a rule remembers of a parameter between steps, by name.
 
@@ -71,6 +73,8 @@ class Rule:
             state -> the update of this step, one of a few fixed functions. It is called outside the
             graph, may read 0-D entries of the state with `int`, and sees nothing else.
         source: paper and equation or algorithm number.
+        tunable: where the hyperparameters worth tuning are searched, by name. The learning rate is
+            always searched, around its default.
     """
 
     name: str
@@ -84,6 +88,7 @@ class Rule:
     granularity: Granularity = "elementwise"
     totals: Mapping[str, Summand] = field(default_factory=dict)
     choose: Callable[[State], Update] | None = None
+    tunable: Mapping[str, Span] = field(default_factory=dict)
 
     def update_for(self, state: State) -> Update:
         """The update of the next step from this state; reads 0-D entries on the host."""

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ravine.rules._parts import average, root_of_sum, zeros
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import Span
 
 
 def adadelta(lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6) -> Rule:
@@ -28,6 +29,10 @@ def adadelta(lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6) -> Rule:
         name="adadelta",
         title="Adadelta",
         defaults={"lr": lr, "rho": rho, "eps": eps},
+        tunable={
+            "rho": Span(0.9, 0.99, "complement", "Zeiler 2012, table 2"),
+            "eps": Span(1e-8, 1e-2, "log", "Zeiler 2012, table 2"),
+        },
         init=zeros("square_avg", "acc_delta"),
         update=_update,
         source="Zeiler 2012, algorithm 1",

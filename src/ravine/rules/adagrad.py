@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ravine.rules._parts import root_plus, zeros_and_step
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import FLOOR
 
 
 def adagrad(
@@ -38,6 +39,7 @@ def adagrad(
         name="adagrad",
         title="AdaGrad",
         defaults={"lr": lr, "lr_decay": lr_decay, "eps": eps},
+        tunable={"eps": FLOOR},
         init=init,
         update=_update,
         source="Duchi, Hazan & Singer 2011, figure 1",

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ravine.rules._parts import average, debias, root_plus, shrink, zeros_and_step
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import DECOUPLED, MOMENTS
 
 
 def adam(lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Rule:
@@ -27,6 +28,7 @@ def adam(lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
         name="adam",
         title="Adam",
         defaults={"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps},
+        tunable=MOMENTS,
         init=zeros_and_step("exp_avg", "exp_avg_sq"),
         update=_adam,
         source="Kingma & Ba 2015, algorithm 1",
@@ -51,6 +53,7 @@ def amsgrad(lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: flo
         name="amsgrad",
         title="AMSGrad",
         defaults={"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps},
+        tunable=MOMENTS,
         init=zeros_and_step("exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
         update=_amsgrad,
         source="Reddi, Kale & Kumar 2018, algorithm 2",
@@ -83,6 +86,7 @@ def adamw(
         name="adamw",
         title="AdamW",
         defaults={**adam(lr, beta1, beta2, eps).defaults, "weight_decay": weight_decay},
+        tunable={**MOMENTS, "weight_decay": DECOUPLED},
         init=zeros_and_step("exp_avg", "exp_avg_sq"),
         update=_adamw,
         source="Loshchilov & Hutter 2019, algorithm 2",
@@ -117,6 +121,7 @@ def nadam(
         name="nadam",
         title="NAdam",
         defaults={**adam(lr, beta1, beta2, eps).defaults, "momentum_decay": momentum_decay},
+        tunable=MOMENTS,
         init=_init_nadam,
         update=_nadam,
         source="Dozat 2016, algorithm 2",

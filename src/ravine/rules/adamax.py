@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ravine.rules._parts import average, debias, zeros_and_step
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import MOMENTS
 
 
 def adamax(lr: float = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Rule:
@@ -30,6 +31,7 @@ def adamax(lr: float = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: floa
         name="adamax",
         title="AdaMax",
         defaults={"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps},
+        tunable=MOMENTS,
         init=zeros_and_step("exp_avg", "exp_inf"),
         update=_update,
         source="Kingma & Ba 2015, algorithm 2",

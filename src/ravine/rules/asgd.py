@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ravine.rules._parts import zeros_and_step
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import Span
 
 
 def asgd(lr: float = 1e-2, lambd: float = 1e-4, alpha: float = 0.75, t0: float = 1e6) -> Rule:
@@ -36,6 +37,10 @@ def asgd(lr: float = 1e-2, lambd: float = 1e-4, alpha: float = 0.75, t0: float =
         name="asgd",
         title="ASGD",
         defaults={"lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0},
+        tunable={
+            "lambd": Span(1e-6, 1e-2, "log", "two decades to both sides of torch's"),
+            "alpha": Span(0.5, 1.0, "linear", "where averages converge (Polyak & Juditsky 1992)"),
+        },
         init=_init,
         update=_update,
         output=_average,

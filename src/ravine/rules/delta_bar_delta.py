@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ravine.rules._parts import average, zeros
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import Span
 
 
 def delta_bar_delta(
@@ -37,6 +38,13 @@ def delta_bar_delta(
         name="delta_bar_delta",
         title="Delta-bar-delta",
         defaults={"lr": lr, "kappa": kappa, "phi": phi, "theta": theta},
+        tunable={
+            "kappa": Span(5e-3, 0.5, "log", "a decade to both sides of Hinton's"),
+            "phi": Span(5e-3, 0.5, "log", "a decade to both sides of Hinton's"),
+            "theta": Span(
+                0.4, 0.97, "complement", "a memory half a decade to both sides of Jacobs's"
+            ),
+        },
         init=_init,
         update=_update,
         source="Jacobs 1988, delta-bar-delta rule",

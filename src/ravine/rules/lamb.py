@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ravine.rules._parts import norm, zeros_and_step
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import DECOUPLED, MOMENTS
 from ravine.rules.adam import adam_direction
 from ravine.rules.lars import trusted
 
@@ -44,6 +45,7 @@ def lamb(
             "eps": eps,
             "weight_decay": weight_decay,
         },
+        tunable={**MOMENTS, "weight_decay": DECOUPLED},
         init=zeros_and_step("exp_avg", "exp_avg_sq"),
         update=_update,
         granularity="tensor",

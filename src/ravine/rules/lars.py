@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ravine.rules._parts import norm, zeros
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import MEMORY, Span
 
 
 def lars(
@@ -39,6 +40,10 @@ def lars(
             "momentum": momentum,
             "weight_decay": weight_decay,
             "trust_coefficient": trust_coefficient,
+        },
+        tunable={
+            "momentum": MEMORY,
+            "weight_decay": Span(5e-5, 5e-3, "log", "a decade to both sides of the paper's"),
         },
         init=zeros("velocity"),
         update=_update,

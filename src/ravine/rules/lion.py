@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ravine.rules._parts import average, zeros
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import MEMORY
 
 
 def lion(lr: float = 1e-4, beta1: float = 0.9, beta2: float = 0.99) -> Rule:
@@ -28,6 +29,7 @@ def lion(lr: float = 1e-4, beta1: float = 0.9, beta2: float = 0.99) -> Rule:
         name="lion",
         title="Lion",
         defaults={"lr": lr, "beta1": beta1, "beta2": beta2},
+        tunable={"beta1": MEMORY, "beta2": MEMORY},
         init=zeros("exp_avg"),
         update=_update,
         source="Chen et al. 2023, algorithm 2",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ravine.rules._parts import look_ahead, zeros, zeros_and_step
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import MEMORY
 
 
 def momentum(lr: float = 1e-3, momentum: float = 0.9) -> Rule:
@@ -32,6 +33,7 @@ def momentum(lr: float = 1e-3, momentum: float = 0.9) -> Rule:
         name="momentum",
         title="Momentum",
         defaults={"lr": lr, "momentum": momentum},
+        tunable={"momentum": MEMORY},
         init=zeros("velocity"),
         update=_roll,
         source="Polyak 1964; Sutskever et al. 2013, equations 1-2",
@@ -57,6 +59,7 @@ def nesterov(lr: float = 1e-3, momentum: float = 0.9) -> Rule:
         name="nesterov",
         title="Nesterov momentum",
         defaults={"lr": lr, "momentum": momentum},
+        tunable={"momentum": MEMORY},
         init=zeros("velocity"),
         update=_roll,
         probe=look_ahead,
@@ -82,6 +85,7 @@ def heavy_ball(lr: float = 1e-3, momentum: float = 0.9, dampening: float = 0.0) 
         name="heavy_ball",
         title="Momentum (buffer)",
         defaults={"lr": lr, "momentum": momentum, "dampening": dampening},
+        tunable={"momentum": MEMORY},
         init=zeros_and_step("momentum_buffer"),
         update=_heavy_ball,
         source="torch.optim.SGD",
@@ -107,6 +111,7 @@ def nesterov_buffer(lr: float = 1e-3, momentum: float = 0.9) -> Rule:
         name="nesterov_buffer",
         title="Nesterov momentum (buffer)",
         defaults={"lr": lr, "momentum": momentum},
+        tunable={"momentum": MEMORY},
         init=zeros("momentum_buffer"),
         update=_nesterov_buffer,
         source="Bengio et al. 2013, section 3.5",

@@ -12,6 +12,7 @@ from torch import Tensor
 from ravine.errors import SettingError
 from ravine.rules._parts import average, shrink, zeros
 from ravine.rules._rule import Hyper, Rule, State, Update
+from ravine.rules._tuning import DECOUPLED, MEMORY, MOMENTS
 from ravine.rules.adam import adam
 
 AdjustLr = Literal["original", "match_rms_adamw"]
@@ -60,6 +61,7 @@ def muon(
         name="muon_matrices",
         title="Muon",
         defaults={"lr": lr, "momentum": momentum, "eps": eps},
+        tunable={"momentum": MEMORY},
         init=_init,
         update=_step(nesterov, ns_coefficients, ns_steps, _scale(adjust_lr_fn), precision),
         granularity="matrix",
@@ -110,6 +112,7 @@ def muon_adamw(
         name="muon",
         title="Muon with AdamW",
         defaults={"lr": lr, **moments, "weight_decay": weight_decay},
+        tunable={"momentum": MEMORY, **MOMENTS, "weight_decay": DECOUPLED},
         init=init,
         update=update,
         granularity="matrix",

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ravine.rules._parts import average, debias, root_plus, zeros_and_step
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import MOMENTS
 
 
 def radam(lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Rule:
@@ -32,6 +33,7 @@ def radam(lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float
         name="radam",
         title="RAdam",
         defaults={"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps},
+        tunable=MOMENTS,
         init=zeros_and_step("exp_avg", "exp_avg_sq"),
         update=_update,
         source="Liu et al. 2020, algorithm 2",

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ravine.rules._parts import Delta, average, denominator, look_ahead, zeros
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import FLOOR, FLOOR_INSIDE, MEMORY, SQUARES, Span
 
 Normalize = Callable[[Tensor, State, Hyper], tuple[Tensor, State]]
 
@@ -48,6 +49,7 @@ def rmsprop(
         name="rmsprop_inside" if inside else "rmsprop",
         title="RMSProp (δ inside)" if inside else "RMSProp",
         defaults={"lr": lr, "alpha": alpha, "eps": eps},
+        tunable=_spans(delta),
         init=zeros(*_averages(centered)),
         update=update,
         source="Tieleman & Hinton 2012, lecture 6.5",
@@ -94,6 +96,7 @@ def rmsprop_momentum(
         name="rmsprop_momentum",
         title="RMSProp with momentum",
         defaults={"lr": lr, "alpha": alpha, "eps": eps, "momentum": momentum},
+        tunable={**_spans(delta), "momentum": MEMORY},
         init=zeros(*_averages(centered), "momentum_buffer"),
         update=update,
         source="Graves 2013, equations 38-41; torch.optim.RMSprop",
@@ -136,11 +139,16 @@ def rmsprop_nesterov(
         name="rmsprop_nesterov",
         title="RMSProp with Nesterov momentum",
         defaults={"lr": lr, "alpha": alpha, "eps": eps, "momentum": momentum},
+        tunable={**_spans(delta), "momentum": MEMORY},
         init=zeros(*_averages(centered=False), "velocity"),
         update=update,
         probe=look_ahead,
         source="Goodfellow, Bengio & Courville 2016, algorithm 8.6",
     )
+
+
+def _spans(delta: Delta) -> dict[str, Span]:
+    return {"alpha": SQUARES, "eps": FLOOR if delta == "outside" else FLOOR_INSIDE}
 
 
 def _averages(centered: bool) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ravine.rules._parts import zeros_and_step
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import Span
 
 
 def rprop(
@@ -47,6 +48,10 @@ def rprop(
             "eta_plus": eta_plus,
             "step_min": step_min,
             "step_max": step_max,
+        },
+        tunable={
+            "eta_minus": Span(0.3, 0.7, "linear", "around the paper's 0.5"),
+            "eta_plus": Span(1.05, 1.5, "linear", "around the paper's 1.2"),
         },
         init=zeros_and_step("prev", "step_size"),
         update=_update,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ravine.rules._parts import average, debias, root_plus, zeros, zeros_and_step
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import MEMORY, MOMENTS
 
 
 def schedule_free_sgd(
@@ -50,6 +51,7 @@ def schedule_free_sgd(
             "r": r,
             "weight_lr_power": weight_lr_power,
         },
+        tunable={"momentum": MEMORY},
         init=_init,
         update=_sgd,
         output=_averaged_by("momentum"),
@@ -97,6 +99,7 @@ def schedule_free_adamw(
             "r": r,
             "weight_lr_power": weight_lr_power,
         },
+        tunable=MOMENTS,
         init=lambda param: {**_init(param), **zeros("exp_avg_sq")(param)},
         update=_adamw,
         output=_averaged_by("beta1"),

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ravine.rules._parts import average, no_state, zeros
 from ravine.rules._rule import Hyper, Rule, State
+from ravine.rules._tuning import MEMORY
 
 
 def sign_sgd(lr: float = 1e-4) -> Rule:
@@ -48,6 +49,7 @@ def signum(lr: float = 1e-4, momentum: float = 0.9) -> Rule:
         name="signum",
         title="Signum",
         defaults={"lr": lr, "momentum": momentum},
+        tunable={"momentum": MEMORY},
         init=zeros("exp_avg"),
         update=_signum,
         source="Bernstein et al. 2018, algorithm 2",

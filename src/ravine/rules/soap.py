@@ -9,6 +9,7 @@ from ravine.errors import SettingError
 from ravine.rules._axes import gram, multiply, wide
 from ravine.rules._parts import average, zeros_and_step
 from ravine.rules._rule import Hyper, Rule, State, Update
+from ravine.rules._tuning import MOMENTS
 from ravine.rules.adam import adam_direction
 
 
@@ -79,6 +80,7 @@ def soap(
         name="soap",
         title="SOAP",
         defaults={"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps},
+        tunable=MOMENTS,
         init=init,
         update=_keeping,
         granularity="matrix",

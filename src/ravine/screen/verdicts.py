@@ -15,6 +15,7 @@ from ravine.comparison.records import Arm, Interval, Verdict
 from ravine.report.arms import noun
 from ravine.report.effects import sentence
 from ravine.report.failures import what_failed
+from ravine.report.tuning import gained
 
 
 def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
@@ -37,6 +38,8 @@ def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
     console.print(f"\n{answer}", soft_wrap=True, markup=False)
     for effect in verdict.effects:
         console.print(sentence(effect), soft_wrap=True, markup=False)
+    if said := gained(verdict):
+        console.print(f"\n{said}", soft_wrap=True, markup=False)
     if verdict.failures.settings:
         console.print(f"\n{what_failed(verdict)}", soft_wrap=True, markup=False)
     for line in verdict.warnings:

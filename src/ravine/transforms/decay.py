@@ -7,6 +7,7 @@ from torch import Tensor
 from ravine.errors import SettingError
 from ravine.rules import Hyper, Rule, State
 from ravine.rules._parts import shrink
+from ravine.rules._tuning import DECOUPLED
 from ravine.transforms._transform import Inputs, Transform, on_gradient, wrap
 
 
@@ -62,6 +63,7 @@ def decoupled(weight_decay: float = 1e-2) -> Transform:
             title=f"{rule.title} with decoupled decay",
             source="Loshchilov & Hutter 2019",
             settings=_weight_decay(rule, weight_decay),
+            tunable={**rule.tunable, "weight_decay": DECOUPLED},
         )
 
     return transform
