@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ravine.recipes import Measure, Problem, Split, build_model
+from ravine.training.flat import hold_constants
+from ravine.training.noise import without_keys
 from ravine.training.procedure import Procedure
 from ravine.training.records import Point, Run, Trial
 
@@ -133,10 +135,11 @@ class Lane(ABC):
     def module(self, member: Member) -> nn.Module:
         """The recipe's module as a member has trained it, in evaluation mode."""
         model = build_model(self.problem, member.run.trial.seed)
-        learned = self.learned(member)
+        learned = without_keys(self.learned(member))
         with torch.no_grad():
-            for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-                tensor.copy_(learned[name])
+            for name, parameter in model.named_parameters():
+                parameter.copy_(learned.pop(name))
+            hold_constants(model, learned)
         return model.eval()
 
 
