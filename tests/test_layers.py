@@ -17,7 +17,8 @@ BELOW = {
     "hashing": [],
     "environment": [],
     "metrics": [],
-    "undisturbed": [],
+    "hidden": [],
+    "undisturbed": ["hidden"],
     "rules": ["errors"],
     "batches": ["undisturbed", "seeds", "errors"],
     "schedules": ["errors"],
@@ -29,10 +30,10 @@ BELOW = {
     "optim": ["engines", "transforms", "schedules", "rules", "errors"],
     "testing": ["optim", "engines", "transforms", "rules", "errors"],
     "datasets": ["errors"],
-    "recipes": ["datasets", "batches", "metrics", "seeds", "errors"],
+    "recipes": ["datasets", "batches", "hidden", "metrics", "seeds", "errors"],
     "training": [
         *("recipes", "engines", "transforms", "rules", "batches", "schedules", "initializers"),
-        *("stopping", "normalization", "hashing", "seeds", "errors"),
+        *("stopping", "normalization", "hashing", "hidden", "seeds", "errors"),
     ],
     "strategies": [
         *("training", "recipes", "engines", "transforms", "rules", "batches", "schedules"),

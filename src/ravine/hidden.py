@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import inspect
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+import sys
+import sysconfig
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -21,6 +23,8 @@ BASE = frozenset(vars(nn.Module()))
 """What every module has: its tables of parameters, buffers, modules and hooks, and its mode."""
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+
+INSTALLED = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")})
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 
@@ -48,8 +52,9 @@ def attributes(
         ours: kinds of modules that are left out.
         opaque: whether to look into values that are no plain data.
     """
+    registered = {id(part) for part in (*model.modules(), *model.parameters(), *model.buffers())}
     return {
-        f"{path}.{name}".lstrip("."): _copied(value, opaque)
+        f"{path}.{name}".lstrip("."): _copied(value, opaque, registered)
         for path, module in model.named_modules()
         if not isinstance(module, ours)
         for name, value in vars(module).items()
@@ -66,7 +71,7 @@ def different(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """What of `after` is other than before, and plain data: what a checkpoint can hold."""
     names = [name for name in different(before, after) if name in after]
-    return {name: after[name] for name in names if not _holds_opaque(after[name])}
+    return {name: after[name] for name in names if not is_opaque(after[name])}
 
 
 def put(
@@ -85,9 +90,9 @@ def put(
         path, _, attribute = name.rpartition(".")
         held = vars(model.get_submodule(path))
         if name not in wanted:
-            if not _holds_opaque(present[name]):
+            if not is_opaque(present[name]):
                 del held[attribute]
-        elif not _holds_opaque(wanted[name]):
+        elif not is_opaque(wanted[name]):
             held[attribute] = _copied(wanted[name], opaque=False)
 
 
@@ -105,11 +110,20 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def is_opaque(value: Any) -> bool:
+    """Whether a copy holds something that is no plain data, which a checkpoint cannot hold."""
+    if isinstance(value, list | tuple):
+        return any(map(is_opaque, value))
+    if isinstance(value, dict):
+        return any(map(is_opaque, value.values()))
+    return isinstance(value, Opaque)
+
+
 def outside(model: nn.Module, *functions: Any) -> dict[str, Any]:
     """What the code of a model's classes and of these functions reaches outside of the model's modules.
 
     Globals and class attributes that the code names, what functions have closed over, and what
-    callable objects hold. Torch's own classes are left out, and so is what other packages hold.
+    callable objects hold; what installed packages hold is theirs.
     """
     found: dict[str, Any] = {}
     seen: set[int] = {id(module) for module in model.modules()}
@@ -118,17 +132,17 @@ def outside(model: nn.Module, *functions: Any) -> dict[str, Any]:
     return found
 
 
-def _copied(value: Any, opaque: bool) -> Any:
-    if isinstance(value, nn.Parameter):
-        return Opaque("Parameter")
+def _copied(value: Any, opaque: bool, registered: Container[int] = ()) -> Any:
+    if id(value) in registered or isinstance(value, nn.Parameter):
+        return Opaque("registered")
     if isinstance(value, Tensor):
         return value.detach().clone()
     if type(value) in PLAIN:
         return value
     if type(value) in (list, tuple):
-        return type(value)(_copied(item, opaque) for item in value)
+        return type(value)(_copied(item, opaque, registered) for item in value)
     if type(value) is dict and all(type(key) in PLAIN for key in value):
-        return {key: _copied(item, opaque) for key, item in value.items()}
+        return {key: _copied(item, opaque, registered) for key, item in value.items()}
     return Opaque(type(value).__name__, _content(value) if opaque else None)
 
 
@@ -143,14 +157,6 @@ def _content(value: Any) -> bytes | None:
         return None
 
 
-def _holds_opaque(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return any(map(_holds_opaque, value))
-    if isinstance(value, dict):
-        return any(map(_holds_opaque, value.values()))
-    return isinstance(value, Opaque)
-
-
 def _methods(model: nn.Module) -> Iterator[Any]:
     """Functions of the modules' own classes, and their hooks."""
     for module in model.modules():
@@ -162,9 +168,12 @@ def _methods(model: nn.Module) -> Iterator[Any]:
 
 
 def _foreign(thing: Any) -> bool:
-    """Whether something is Python's, torch's or ravine's own."""
-    package = (getattr(thing, "__module__", None) or "builtins").partition(".")[0]
-    return package in ("torch", "builtins", "ravine")
+    """Whether something is not the user's own code: Python's, ravine's, or an installed package's."""
+    name = getattr(thing, "__module__", None) or "builtins"
+    if name.partition(".")[0] in ("builtins", "torch", "ravine"):
+        return True
+    file = getattr(sys.modules.get(name), "__file__", None) or ""
+    return file.startswith(INSTALLED)
 
 
 def _look(thing: Any, found: dict[str, Any], seen: set[int]) -> None:

@@ -280,7 +280,11 @@ class _Single:
         uses = [layer.calls for layer in self._keyed]
         for layer in self._keyed:
             layer.calls = 0
-        grads = torch.autograd.grad(cost, self._params, materialize_grads=True)
+        try:
+            grads = torch.autograd.grad(cost, self._params, materialize_grads=True)
+        except RuntimeError:
+            self._insist_on_parameters()
+            raise
         if any(layer.calls > (n == 1) for layer, n in zip(self._keyed, uses, strict=True)):
             raise RecipeError(
                 "activation checkpointing runs a dropout layer again that is used several times in one "
