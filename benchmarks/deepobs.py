@@ -82,9 +82,10 @@ class Row:
         chosen: rate -> how many of five seeds choose it.
         losses: at that rate, on fresh seeds; mean and ci95: of these.
         published_rate, published_loss: what the authors report.
-        at_published: mean loss at their rate, on the same fresh seeds.
         same_rate: whether their rate is the one chosen, or one of those that some seed chooses.
         same_loss: whether 0 lies in the 95% interval of the difference of both means.
+        at_published, same_at_published: the mean loss at their rate, on the same fresh seeds; and
+            whether 0 lies in the interval there.
     """
 
     order: str
@@ -96,9 +97,10 @@ class Row:
     ci95: tuple[float, float]
     published_rate: float
     published_loss: float
-    at_published: float
     same_rate: str
     same_loss: bool
+    at_published: float
+    same_at_published: bool
 
 
 def final_losses(order: Order, trials: Sequence[Trial]) -> dict[tuple[str, float, int], float]:
@@ -139,27 +141,37 @@ def measured(label: str, order: Order) -> list[Row]:
 
 def _row(label: str, name: str, best: Sequence[float], fresh: dict[float, list[float]]) -> Row:
     rate, theirs = best[0], PUBLISHED[name]
-    losses, published = fresh[rate], _nearest(theirs.rate)
-    mean, error = float(np.mean(losses)), float(stats.sem(losses))
-    reach = float(stats.t.ppf(0.975, len(losses) - 1)) * error
-    chosen = {f"{r:.3g}": best.count(r) for r in sorted(set(best))}
+    rate, theirs = best[0], PUBLISHED[name]
+    published = _nearest(theirs.rate)
+    mean, reach = _mean(fresh[rate])
+    there, reach_there = _mean(fresh[published])
     same = "the same" if rate == published else "of another seed" if published in best else "no"
-    # Theirs is a mean of ten seeds as well, of the same spread, rounded to 0.01.
-    apart = abs(mean - theirs.loss) - 0.005
     return Row(
         order=label,
         optimizer=name,
         rate=rate,
-        chosen=chosen,
-        losses=losses,
+        chosen={f"{r:.3g}": best.count(r) for r in sorted(set(best))},
+        losses=fresh[rate],
         mean=mean,
         ci95=(mean - reach, mean + reach),
         published_rate=theirs.rate,
         published_loss=theirs.loss,
-        at_published=float(np.mean(fresh[published])),
         same_rate=same,
-        same_loss=apart <= math.sqrt(2) * reach,
+        same_loss=_same(mean, reach, theirs.loss),
+        at_published=there,
+        same_at_published=_same(there, reach_there, theirs.loss),
     )
+
+
+def _mean(losses: Sequence[float]) -> tuple[float, float]:
+    """The mean over seeds, and half of its 95% interval."""
+    reach = float(stats.t.ppf(0.975, len(losses) - 1)) * float(stats.sem(losses))
+    return float(np.mean(losses)), reach
+
+
+def _same(mean: float, reach: float, theirs: float) -> bool:
+    """Theirs is a mean of ten seeds as well, of the same spread, rounded to 0.01."""
+    return abs(mean - theirs) - 0.005 <= math.sqrt(2) * reach
 
 
 def _nearest(rate: float) -> float:
@@ -172,7 +184,8 @@ def show(row: Row) -> str:
     return (
         f"{row.order:22}{row.optimizer:10}{row.rate:9.3g}{row.published_rate:9.3g}  "
         f"{row.same_rate:16}{row.mean:8.3f} [{lo:.3f}, {hi:.3f}]{row.published_loss:7.2f}  "
-        f"{'agrees' if row.same_loss else 'differs'}  {row.chosen}"
+        f"{'agrees' if row.same_loss else 'differs':9}at theirs{row.at_published:8.3f} "
+        f"{'agrees' if row.same_at_published else 'differs':9}{row.chosen}"
     )
 
 

@@ -18,6 +18,7 @@ BELOW = {
     "environment": [],
     "metrics": [],
     "hidden": [],
+    "snippets": ["rules", "schedules", "initializers", "batches", "errors"],
     "undisturbed": ["hidden"],
     "rules": ["errors"],
     "batches": ["undisturbed", "seeds", "errors"],
@@ -41,12 +42,12 @@ BELOW = {
     ],
     "diagnostics": [
         *("training", "recipes", "normalization", "initializers", "schedules", "transforms"),
-        *("rules", "undisturbed", "seeds", "errors"),
+        *("rules", "snippets", "undisturbed", "seeds", "errors"),
     ],
     "integrations": ["diagnostics", "training", "errors"],
     "comparison": [
         *("training", "recipes", "engines", "transforms", "rules", "batches", "schedules"),
-        *("initializers", "diagnostics", "errors"),
+        *("initializers", "diagnostics", "snippets", "errors"),
     ],
     "report": ["comparison", "diagnostics", "training", "errors"],
     "reproduce": ["comparison", "recipes"],

@@ -13,14 +13,21 @@ import ravine
 from ravine import batches, rules, schedules
 from ravine.batches import Batches
 from ravine.recipes import build_model
-from ravine.snippets import number, ordering, snippet, starting
+from ravine.snippets import number, ordering, snippet, starting, written
 from ravine.training.lane import Member
 from ravine.training.procedure import Procedure
 from ravine.training.serial import SerialLane
 from tests.problems import digits_problem
 
 STEPS = 20
-OTHER = {"beta1": 0.8, "beta2": 0.95, "momentum": 0.7, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.02}
+OTHER = {
+    "beta1": 0.8,
+    "beta2": 0.95,
+    "momentum": 0.7,
+    "alpha": 0.9,
+    "eps": 1e-3,
+    "weight_decay": 0.02,
+}
 RATES = {"adadelta": 0.3, "schedule_free_sgd": 0.3, "lars": 3.3, "delta_bar_delta": 0.0123}
 """Others than usual, and numbers that are no short decimals."""
 
@@ -66,10 +73,9 @@ def trained(procedure: Procedure, hyper: dict[str, float]) -> tuple[list[float],
 
 
 def assert_same(procedure: Procedure, hyper: dict[str, float]) -> str:
-    code = snippet(
-        *(procedure.rule, procedure.title, hyper, procedure.schedules),
-        *("as_built", "shuffled", STEPS),
-    )
+    varying = {name: written(of, STEPS) for name, of in procedure.schedules.items()}
+    rule, title = procedure.rule, procedure.title
+    code = snippet(rule, title, hyper, varying, "as_built", "shuffled")
     mine, theirs = trained(procedure, hyper), walked(code)
     assert theirs[0] == pytest.approx(mine[0], rel=1e-12), code
     assert (theirs[1] - mine[1]).abs().max() <= 1e-11 * mine[1].abs().max(), code
@@ -97,7 +103,7 @@ def test_every_rule(name):
 def test_rules_that_round(name):
     rule = rules.get(name)
     hyper = dict(rule.defaults)
-    code = snippet(rule, rule.title, hyper, {}, "as_built", "shuffled", STEPS)
+    code = snippet(rule, rule.title, hyper, {}, "as_built", "shuffled")
     mine, theirs = trained(Procedure.of(rule), hyper), walked(code)
     assert theirs[0] == pytest.approx(mine[0], rel=LOOSE[name])
 
@@ -131,13 +137,16 @@ def test_schedules_of_other_hyperparameters(name):
 
 def test_only_what_differs_is_typed():
     adam = rules.get("adam")
-    code = snippet(adam, "Adam", {**adam.defaults, "lr": 0.003}, {}, "as_built", "shuffled", 10)
+    code = snippet(adam, "Adam", {**adam.defaults, "lr": 0.003}, {}, "as_built", "shuffled")
     assert code == "optimizer = torch.optim.Adam(model.parameters(), lr=0.003)"
 
 
 def test_a_rule_of_the_users_own():
-    code = snippet(None, "clipped Adam", {"lr": 0.1}, {}, "as_built", "shuffled", 10)
-    assert code == "optimizer = ravine.Optimizer(model.parameters(), rule, lr=0.1)  # rule: clipped Adam"
+    code = snippet(None, "clipped Adam", {"lr": 0.1}, {}, "as_built", "shuffled")
+    assert (
+        code
+        == "optimizer = ravine.Optimizer(model.parameters(), rule, lr=0.1)  # rule: clipped Adam"
+    )
 
 
 @pytest.mark.parametrize("start", ["he_normal", "glorot_uniform", "lsuv", "he_normal+output_bias"])

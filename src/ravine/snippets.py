@@ -69,10 +69,9 @@ def snippet(
     rule: Rule | None,
     title: str,
     hyper: Hyper,
-    schedules_of: Mapping[str, Schedule],
+    schedules_of: Mapping[str, str],
     start: str,
     order: str,
-    steps: int,
 ) -> str:
     """The lines that set up one procedure, for a `model`.
 
@@ -80,13 +79,11 @@ def snippet(
         rule: the rule, made by its name alone; None: one of the user's own.
         title: its name in print.
         hyper: its hyperparameters.
-        schedules_of: as in `ravine.Procedure`.
+        schedules_of: hyperparameter -> schedule in code (see `written`), as in `ravine.Procedure`.
         start, order: by name; "as_built" and "shuffled" need no line.
-        steps: gradient steps of the training.
     """
     lines = [] if start == "as_built" else [starting(start)]
-    others = {name: of for name, of in schedules_of.items() if name != "lr"}
-    varying = {name: written(schedule, steps) for name, schedule in others.items()}
+    varying = {name: code for name, code in schedules_of.items() if name != "lr"}
     if rule is None:
         shown = {"lr": number(hyper["lr"]), **varying}
         lines.append(f"optimizer = {_call('ravine.Optimizer', 'rule', shown)}  # rule: {title}")
@@ -95,7 +92,7 @@ def snippet(
     else:
         lines.append(f"optimizer = {by_torch(rule, hyper)}")
     if "lr" in schedules_of:
-        lines.append(f"scheduler = {scheduling(written(schedules_of['lr'], steps))}")
+        lines.append(f"scheduler = {scheduling(schedules_of['lr'])}")
     if order != "shuffled":
         lines.append(f"sampler = {ordering(order)}")
     if rule is not None and (rule.probe, rule.output) != (at_param, at_param):

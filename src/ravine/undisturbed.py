@@ -25,7 +25,8 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     """Within it the model may be run, in any mode, and leaves no trace.
 
     Its buffers, its attributes that are plain data, the modes of its modules and torch's random state
-    come back as they were, after an error, too. Parameters and gradients are not looked after: a forward pass leaves them.
+    come back as they were, after an error, too. Parameters and gradients are not looked after: a
+    forward pass leaves them.
     """
     modes = [(module, module.training) for module in model.modules()]
     buffers = [

@@ -14,6 +14,7 @@ from ravine.comparison import search, verdict
 from ravine.comparison.arms import AS_BUILT, CONSTANT, Arms, Rates, arms_of, try_starts
 from ravine.comparison.autopsy import explain
 from ravine.comparison.identity import same_or_refuse
+from ravine.comparison.pasting import procedures_as_text
 from ravine.comparison.progress import Progress
 from ravine.comparison.protocol import SELECTION_SEEDS, Comparison, seeds_of
 from ravine.comparison.records import Settings, Study, Verdict
@@ -202,5 +203,6 @@ def _problem_facts(
         "patience": recipe.patience,
         "titles": {name: arm.title for name, arm in compared.procedures.items()},
         "parts": {name: dict(parts) for name, parts in compared.parts.items()},
+        "procedures": procedures_as_text(compared, problem.steps),
         "step_seconds": dict(step_seconds),
     }

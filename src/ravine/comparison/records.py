@@ -74,6 +74,7 @@ class Arm:
         final_diverged: how many of the final ones. They count as the worst value there is in
             `validation`, which then is no measurement; `test` is None.
         gradient_steps: gradient steps that this arm took in the selection.
+        code: the chosen setting as lines of PyTorch code, for a `model`.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Arm:
     diverged: int
     final_diverged: int
     gradient_steps: int
+    code: str = ""
 
     @property
     def lr(self) -> float:
@@ -266,6 +268,11 @@ class Verdict:
     environment: Mapping[str, str]
     effects: tuple[Effect, ...] = ()
     failures: Failures = NO_FAILURES
+
+    @property
+    def lead(self) -> Arm:
+        """The arm that is most probably the best."""
+        return max(self.arms, key=lambda arm: arm.p_best)
 
     @property
     def decision(self) -> str:

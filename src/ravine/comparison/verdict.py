@@ -15,6 +15,7 @@ import numpy as np
 from ravine.comparison import statistics
 from ravine.comparison.autopsy import failures
 from ravine.comparison.effects import effects
+from ravine.comparison.pasting import code_of
 from ravine.comparison.protocol import final_scores, rung_steps, score
 from ravine.comparison.records import (
     Arm,
@@ -76,6 +77,7 @@ def conclude(store: Store) -> Study:
             gradient_steps=_steps(_runs_of(name, selection), facts),
             **_judged(_runs_of(name, final), facts["step_seconds"][name], sign, target),
             diverged=_diverged(_runs_of(name, [*selection, *final])),
+            code=code_of(facts, name, _runs_of(name, final)[0].trial.hyper),
         )
         for i, name in enumerate(names)
     ]
@@ -271,6 +273,7 @@ def _arm_as_json(arm: Arm) -> dict[str, Any]:
         "diverged": arm.diverged,
         "final_diverged": arm.final_diverged,
         "gradient_steps": arm.gradient_steps,
+        "code": arm.code,
     }
 
 

@@ -41,6 +41,10 @@ def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
         console.print(f"\n{what_failed(verdict)}", soft_wrap=True, markup=False)
     for line in verdict.warnings:
         console.print(f"Note: {line}", soft_wrap=True, markup=False)
+    if verdict.lead.code and verdict.lead.final_diverged == 0:
+        console.print(f"\nTo train with {verdict.lead.title}:\n", soft_wrap=True, markup=False)
+        for line in verdict.lead.code.splitlines():
+            console.print(f"    {line}", soft_wrap=True, markup=False)
     console.print(f"\nreport: {folder / 'report.html'}", soft_wrap=True, markup=False)
 
 

@@ -31,7 +31,6 @@ from ravine.training.refreshing import needs_refreshing, refresh_from
 from ravine.training.start import starting_model
 from ravine.transforms import at_probe
 
-
 OURS = (Keyed,)
 """Modules whose attributes are the lane's own."""
 
