@@ -53,6 +53,7 @@ BELOW = {
     "reproduce": ["comparison", "recipes"],
     "api": [
         "reproduce",
+        "strategies",
         *("environment", "report", "comparison", "diagnostics", "training", "recipes", "rules"),
         "batches",
         *("schedules", "initializers", "errors"),

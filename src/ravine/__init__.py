@@ -13,7 +13,17 @@ from ravine import (
     testing,
     transforms,
 )
-from ravine.api import Training, compare, doctor, range_test, train, write_page
+from ravine.api import (
+    Ensembled,
+    Training,
+    compare,
+    doctor,
+    ensemble,
+    members,
+    range_test,
+    train,
+    write_page,
+)
 from ravine.comparison.progress import Progress
 from ravine.comparison.records import Verdict
 from ravine.diagnostics.doctor.prescription import Prescription
@@ -43,6 +53,7 @@ from ravine.transforms import (
 watch = Watch
 
 __all__ = [
+    "Ensembled",
     "Finding",
     "Fitted",
     "Optimizer",
@@ -65,11 +76,13 @@ __all__ = [
     "compare",
     "decoupled",
     "doctor",
+    "ensemble",
     "exponential_average",
     "fit",
     "groups",
     "initializers",
     "l2",
+    "members",
     "metrics",
     "normalization",
     "optim",

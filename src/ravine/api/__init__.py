@@ -1,17 +1,21 @@
 """The library's jobs, each from what a user says to the files they are left with."""
 
 from ravine.api.comparing import OPTIMIZERS, compare, folder_of, rewrite_report
+from ravine.api.ensembling import Ensembled, ensemble, members
 from ravine.api.pages import write_page
 from ravine.api.reproducing import Reproduction, reproduce
 from ravine.api.training import Training, doctor, range_test, train
 
 __all__ = [
     "OPTIMIZERS",
+    "Ensembled",
     "Reproduction",
     "Training",
     "compare",
     "doctor",
+    "ensemble",
     "folder_of",
+    "members",
     "range_test",
     "reproduce",
     "rewrite_report",

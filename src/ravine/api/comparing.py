@@ -10,7 +10,7 @@ from pathlib import Path
 from ravine import report
 from ravine.api.given import AnyRecipe, check_seed, listed, loaded, resolve
 from ravine.batches import Order
-from ravine.comparison import search, verdict
+from ravine.comparison import members, search, verdict
 from ravine.comparison.arms import AS_BUILT, CONSTANT, Arms, Rates, arms_of, try_starts
 from ravine.comparison.autopsy import explain
 from ravine.comparison.identity import same_or_refuse
@@ -107,7 +107,9 @@ def compare(
             with threads(count):
                 Comparison(problem, arms, settings, fitting, store, progress).run()
         explain(problem, arms, store, progress or Progress())
-        return write(store).verdict
+        study = write(store)
+        members.keep(problem, arms, store)
+        return study.verdict
 
 
 def folder_of(recipe: Recipe, out: str | Path | None) -> Path:

@@ -66,7 +66,6 @@ class Comparison:
         seeds = self.judge(chosen)
         self.test(chosen, seeds)
         self._store.set_facts(outcome={"chosen": chosen, "seeds": seeds, "unsettled": self.open})
-        self._store.forget_snapshots("final", keep=())
 
     def select(self) -> dict[str, float]:
         """Stage 1: the best learning rate of each arm on the selection seeds."""

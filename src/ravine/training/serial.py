@@ -12,7 +12,7 @@ from operator import is_
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from ravine import hidden
@@ -104,11 +104,9 @@ class SerialLane(Lane):
         """What a member's module holds; see `Lane.learned`."""
         return self._resume(member).learned()
 
-    def module(self, member: Member) -> nn.Module:
-        """See `Lane.module`; attributes that training has changed are as it left them."""
-        single, model = self._resume(member), super().module(member)
-        hidden.put(model, hidden.attributes(model), single.kept_attributes())
-        return model
+    def attributes(self, member: Member) -> dict[str, Any]:
+        """See `Lane.attributes`."""
+        return self._resume(member).attributes()
 
     def seconds_per_step(self, trials: Sequence[Trial], steps: int) -> float:
         """Seconds of one gradient step of one member; see `Lane.seconds_per_step`."""
@@ -349,7 +347,7 @@ class _Single:
         self._hold(before)
         return copies
 
-    def kept_attributes(self) -> dict[str, Any]:
+    def attributes(self) -> dict[str, Any]:
         """The attributes that belong to the weights to evaluate, where training has changed them."""
         return (self._best or self._here()).attributes
 
