@@ -61,7 +61,7 @@ TORCH: Mapping[str, tuple[str, Options]] = {
 """Rules of which torch.optim has the very formula: its class, and the options for hyperparameters. Its
 Nesterov momentum and its ASGD are missing: they train with other weights than are to be evaluated."""
 
-ONLY_CONSTANT = ("momentum", "rmsprop_momentum")
+ONLY_CONSTANT = ("momentum",)
 """Torch's buffer holds gradients and not steps, which is the same as long as the rate is."""
 
 
