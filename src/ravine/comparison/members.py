@@ -32,15 +32,14 @@ def keep(problem: Problem, arms: Mapping[str, Procedure], store: Store) -> None:
     study = conclude(store)
     name = study.verdict.lead.name
     runs = [run for run in study.final if run.trial.procedure == name and run.diverged_at is None]
-    members = [store.member("final", run.trial) for run in runs]
-    if not all(member.snapshot for member in members):
+    if runs and store.member("final", runs[0].trial).snapshot is None:
         return  # it has been done
-    if members:
+    if runs:
         lane = make_lane(store.fact("lane")["name"], False, problem, arms, 1)
         kept = {
             "arm": name,
-            "seeds": [member.run.trial.seed for member in members],
-            "members": [lane.kept(member) for member in members],
+            "seeds": [run.trial.seed for run in runs],
+            "members": [lane.kept(store.member("final", run.trial)) for run in runs],
         }
         draft = store.folder / f"{FILE}.part"
         torch.save(kept, draft)
