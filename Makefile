@@ -29,6 +29,7 @@ bench: $(READY)  ## run the benchmarks; they write benchmarks/results
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python -m benchmarks.claims
+	$(BIN)/python -m benchmarks.deepobs
 	$(BIN)/python -m benchmarks.diagnosis_table
 	$(BIN)/python -m benchmarks.remedies
 	$(BIN)/python benchmarks/overhead.py

@@ -13,7 +13,18 @@ from ravine import (
     testing,
     transforms,
 )
-from ravine.api import Training, compare, compare_several, doctor, range_test, train, write_page
+from ravine.api import (
+    Ensembled,
+    Training,
+    compare,
+    compare_several,
+    doctor,
+    ensemble,
+    members,
+    range_test,
+    train,
+    write_page,
+)
 from ravine.comparison.progress import Progress
 from ravine.comparison.records import Verdict
 from ravine.comparison.several import Overall
@@ -44,6 +55,7 @@ from ravine.transforms import (
 watch = Watch
 
 __all__ = [
+    "Ensembled",
     "Finding",
     "Fitted",
     "Optimizer",
@@ -68,11 +80,13 @@ __all__ = [
     "compare_several",
     "decoupled",
     "doctor",
+    "ensemble",
     "exponential_average",
     "fit",
     "groups",
     "initializers",
     "l2",
+    "members",
     "metrics",
     "normalization",
     "optim",

@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("folder", metavar="DIR", help="what was given as --out")
     report.set_defaults(run=_report)
     _add_export(commands)
+    _add_ensemble(commands)
     _add_reproduce(commands)
     for name, what, run in (
         ("optimizers", "optimizers", _optimizers),
@@ -176,6 +177,21 @@ def _add_export(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     export.add_argument("--out", metavar="FILE", help="where to write (default: in DIR)")
     export.set_defaults(run=_export)
+
+
+def _add_ensemble(commands: argparse._SubParsersAction[_Parser]) -> None:
+    together = commands.add_parser(
+        "ensemble",
+        help="what the trained members of a comparison's best setting gain together",
+        description="Average the answers of the members that a comparison has trained with its best "
+        "setting, and say what that gains over the best one alone.",
+    )
+    together.add_argument("folder", metavar="DIR", help="what was given as --out")
+    together.add_argument(
+        "recipe", nargs="?", help="as for compare (default: the built-in one that was compared on)"
+    )
+    together.add_argument("--data", metavar="DIR", help="local data sets, as for compare")
+    together.set_defaults(run=_ensemble)
 
 
 def _add_reproduce(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -345,6 +361,14 @@ def _export(arguments: argparse.Namespace) -> None:
     from ravine.export import export
 
     print(export(arguments.folder, arguments.to, arguments.out))
+
+
+def _ensemble(arguments: argparse.Namespace) -> None:
+    from ravine import api, recipes, screen
+
+    named = arguments.recipe
+    recipe = None if named is None else recipes.find(named, arguments.data)
+    screen.print_ensemble(api.ensemble(arguments.folder, recipe, arguments.data))
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:

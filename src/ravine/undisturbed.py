@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from ravine import hidden
+
 
 @contextmanager
 def forked_random(model: nn.Module) -> Iterator[None]:
@@ -22,8 +24,9 @@ def forked_random(model: nn.Module) -> Iterator[None]:
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Within it the model may be run, in any mode, and leaves no trace.
 
-    Its buffers, the modes of its modules and torch's random state come back as they were, after an
-    error, too. Parameters and gradients are not looked after: a forward pass leaves them.
+    Its buffers, its attributes that are plain data, the modes of its modules and torch's random state
+    come back as they were, after an error, too. Parameters and gradients are not looked after: a
+    forward pass leaves them.
     """
     modes = [(module, module.training) for module in model.modules()]
     buffers = [
@@ -31,12 +34,14 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         for module, _ in modes
         for name, buffer in module._buffers.items()
     ]
+    attributes = hidden.attributes(model)
     with forked_random(model):
         try:
             yield
         finally:
             for module, training in modes:
                 module.training = training
+            hidden.put(model, attributes, {})
             with torch.no_grad():
                 for module, name, buffer, before in buffers:
                     # An expanded buffer cannot be written; one that was not written need not be.

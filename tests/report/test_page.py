@@ -131,3 +131,12 @@ def test_a_failure_leaves_the_old_page(tmp_path, new_study, monkeypatch):
         write(new_study(arms=2, finals=2), path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_best_setting_is_there_to_copy(new_study):
+    study = new_study(arms=2, finals=2)
+    arms = tuple(replace(arm, code=f"# {arm.name} <&>\nx = 1") for arm in study.verdict.arms)
+    html = own(render(replace(study, verdict=replace(study.verdict, arms=arms))))
+    lead = max(arms, key=lambda arm: arm.p_best)
+    assert f'<pre class="paste"><code># {lead.name} &lt;&amp;&gt;\nx = 1</code></pre>' in html
+    assert 'class="paste"' not in own(render(study))

@@ -11,10 +11,11 @@ from pathlib import Path
 from ravine import report
 from ravine.api.given import AnyRecipe, check_seed, listed, loaded, resolve
 from ravine.batches import Order
-from ravine.comparison import search, space, statistics, verdict
+from ravine.comparison import members, search, space, statistics, verdict
 from ravine.comparison.arms import AS_BUILT, CONSTANT, Arms, Rates, arms_of, try_starts
 from ravine.comparison.autopsy import explain
 from ravine.comparison.identity import same_or_refuse
+from ravine.comparison.pasting import procedures_as_text
 from ravine.comparison.progress import Progress
 from ravine.comparison.protocol import SELECTION_SEEDS, Comparison, seeds_of
 from ravine.comparison.records import Settings, Study, Verdict
@@ -171,7 +172,9 @@ def run(prepared: Prepared, progress: Progress, command: str | None) -> Study:
             with threads(count):
                 Comparison(problem, arms, settings, fitting, store, progress).run()
         explain(problem, arms, store, progress)
-        return write(store)
+        study = write(store)
+        members.keep(problem, arms, store, study)
+        return study
 
 
 def _bind(prepared: Prepared, store: Store) -> None:
@@ -271,5 +274,6 @@ def _problem_facts(
         "patience": recipe.patience,
         "titles": {name: arm.title for name, arm in compared.procedures.items()},
         "parts": {name: dict(parts) for name, parts in compared.parts.items()},
+        "procedures": procedures_as_text(compared, problem.steps),
         "step_seconds": dict(step_seconds),
     }

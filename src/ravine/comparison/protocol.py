@@ -79,7 +79,6 @@ class Comparison:
         self.test(chosen, seeds)
         rates = {name: one.lr for name, one in chosen.items()}
         self._store.set_facts(outcome={"chosen": rates, "seeds": seeds, "unsettled": self.open})
-        self._store.forget_snapshots("final", keep=())
 
     def select(self) -> dict[str, Configuration]:
         """Stage 1: the best configuration of each arm on the selection seeds."""

@@ -104,6 +104,7 @@ class Arm:
         best_of: expected validation metric of the best of k configurations on the selection seeds,
             k = 1 ... the number that the search began with.
         tuning: what tuning gained; None where only the learning rate was searched.
+        code: the chosen setting as lines of PyTorch code, for a `model`.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Arm:
     gradient_steps: int
     best_of: tuple[float, ...] = ()
     tuning: Tuning | None = None
+    code: str = ""
 
     @property
     def lr(self) -> float:
@@ -302,6 +304,11 @@ class Verdict:
     environment: Mapping[str, str]
     effects: tuple[Effect, ...] = ()
     failures: Failures = NO_FAILURES
+
+    @property
+    def lead(self) -> Arm:
+        """The arm that is most probably the best."""
+        return max(self.arms, key=lambda arm: arm.p_best)
 
     @property
     def decision(self) -> str:

@@ -76,13 +76,24 @@ def interval(values: ArrayLike) -> Interval:
     return Interval(mean=float(sample.mean()), lo=lo, hi=hi)
 
 
+def over_examples(values: ArrayLike) -> Interval:
+    """Mean over examples with a 95% percentile bootstrap interval, for as many values as data have.
+
+    Args:
+        values: one per example, [examples].
+    """
+    sample = _vector(values, "values")
+    lo, hi = _bootstrap(sample, "percentile", at_once=max(1, 10**6 // len(sample)))
+    return Interval(float(sample.mean()), lo, hi)
+
+
 def signed(interval: Interval, sign: int) -> Interval:
     """The interval of the negated metric if sign is -1, else the same."""
     lo, hi = sorted((sign * interval.lo, sign * interval.hi))
     return Interval(sign * interval.mean, lo, hi)
 
 
-def _bootstrap(sample: Array, method: str) -> tuple[float, float]:
+def _bootstrap(sample: Array, method: str, at_once: int | None = None) -> tuple[float, float]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # "BCa is undefined": `interval` sees the NaN itself
         found = stats.bootstrap(
@@ -91,6 +102,7 @@ def _bootstrap(sample: Array, method: str) -> tuple[float, float]:
             confidence_level=COVERAGE,
             n_resamples=RESAMPLES,
             method=method,
+            batch=at_once,
             random_state=np.random.default_rng(0),
         ).confidence_interval
     return float(found.low), float(found.high)

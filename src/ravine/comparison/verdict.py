@@ -17,6 +17,7 @@ from ravine.comparison import statistics
 from ravine.comparison.autopsy import failures
 from ravine.comparison.effects import effects
 from ravine.comparison.identity import spans_of
+from ravine.comparison.pasting import code_of
 from ravine.comparison.protocol import DEFAULT, final_scores, rung_steps, score
 from ravine.comparison.records import (
     Arm,
@@ -83,6 +84,7 @@ def conclude(store: Store) -> Study:
             **_judged(_runs_of(name, final), facts["step_seconds"][name], sign, target),
             diverged=_diverged(_runs_of(name, [*selection, *final])),
             tuning=tuned.get(name),
+            code=code_of(facts, name, _runs_of(name, final)[0].trial.hyper),
         )
         for i, name in enumerate(names)
     ]
@@ -323,6 +325,7 @@ def _arm_as_json(arm: Arm) -> dict[str, Any]:
         "gradient_steps": arm.gradient_steps,
         "best_of_k": list(arm.best_of),
         "tuning": None if arm.tuning is None else _tuning_as_json(arm.tuning),
+        "code": arm.code,
     }
 
 

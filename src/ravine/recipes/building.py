@@ -9,13 +9,14 @@ from torch.nn.parameter import is_lazy
 from ravine.errors import RecipeError, said
 from ravine.recipes.recipe import Problem
 from ravine.recipes.wording import DTYPES
-from ravine.seeds import derive
+from ravine.seeds import derive, forked_generators, seed_python
 
 
 def build_model(problem: Problem, seed: int) -> nn.Module:
-    """The recipe's module as initialized under `seed`; the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
+    """The recipe's module as initialized under `seed`; the global generators are left as they were."""
+    with forked_generators():
         torch.manual_seed(derive(seed, "init"))
+        seed_python(derive(seed, "init"))
         return problem.recipe.model()
 
 

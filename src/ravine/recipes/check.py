@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ravine import hidden
 from ravine.errors import RecipeError, said
 from ravine.recipes.building import build_apart
 from ravine.recipes.examples import Split
@@ -37,6 +39,7 @@ def check(problem: Problem) -> None:
         for seed, model in enumerate(models):
             torch.default_generator.manual_seed(derive(seed, "check"))
             _try_a_step(problem, model, seed)
+        _tell_what_is_lost(problem, models[0])
         for which, split in splits.items():
             if split is not None:
                 _try_all(problem, models[0], which, split)
@@ -47,6 +50,33 @@ def _try_a_step(problem: Problem, model: nn.Module, seed: int) -> None:
     model.train()
     for size in _sizes(problem):
         _try_a_minibatch(problem, model, seed, problem.train.first(size))
+
+
+def _tell_what_is_lost(problem: Problem, model: nn.Module) -> None:
+    """Warn of what a step changes that no trial has for itself, or that no checkpoint can hold.
+
+    It may be a mere log, on which nothing depends; nobody can tell. What only the first step changes,
+    as of a cache, has been changed by now.
+    """
+    before = _kept_nowhere(problem, model)
+    _try_a_minibatch(problem, model, 0, problem.train.first(problem.batch_size))
+    after = _kept_nowhere(problem, model)
+    found = hidden.different(before, after)
+    if found:
+        warnings.warn(
+            f"each step changes {', '.join(found)}, which is no part of a trial: if the training depends "
+            "on it, trials depend on each other, and a continued one differs; keep it in a buffer, or in "
+            "an attribute of the module that is a number, text, a tensor, or a list or dict of these",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+def _kept_nowhere(problem: Problem, model: nn.Module) -> dict[str, Any]:
+    held = hidden.attributes(model, opaque=True)
+    recipe = problem.recipe
+    reached = hidden.outside(model, recipe.cost, recipe.measure)
+    return {**{n: value for n, value in held.items() if hidden.is_opaque(value)}, **reached}
 
 
 def _sizes(problem: Problem) -> list[int]:

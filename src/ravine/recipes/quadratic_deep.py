@@ -4,6 +4,9 @@
 
 90 eigenvalues of Q lie in [0, 1] and 10 in [30, 60], as was seen in deep networks (Chaudhari et al.
 2016, "Entropy-SGD"), along random directions; training starts at θ = 1.
+
+Their examples were shuffled once: `batches.shuffled_once()`, as benchmarks/deepobs.py compares. Shuffled
+anew, as is usual here, momentum of 0.99 ends at 89.0 and not at 87.05 at their learning rate.
 """
 
 from __future__ import annotations
@@ -18,6 +21,9 @@ from ravine.recipes.recipe import Recipe
 
 DIMENSIONS = 100
 EXAMPLES = 1000
+TESTED = 896
+"""Test points: their evaluation leaves a last, smaller batch of 128 out."""
+
 NOISE = 0.6
 SEED = 42
 """Of the Hessian and of the training points, the test points' is one more, with NumPy's generator of
@@ -58,8 +64,8 @@ def quadratic_deep() -> Recipe:
         name="quadratic-deep",
         model=_at_ones,
         cost=cost,
-        train=_points(SEED),
-        validation=_points(SEED + 1),
+        train=_points(SEED, EXAMPLES),
+        validation=_points(SEED + 1, TESTED),
         batch_size=128,
         epochs=100,
     )
@@ -71,6 +77,6 @@ def _at_ones() -> nn.Module:
     return model
 
 
-def _points(seed: int) -> tuple[Tensor, Tensor]:
-    points = np.random.RandomState(seed).normal(0, NOISE, (EXAMPLES, DIMENSIONS))
-    return torch.tensor(points, dtype=torch.float32), torch.zeros(EXAMPLES)
+def _points(seed: int, count: int) -> tuple[Tensor, Tensor]:
+    points = np.random.RandomState(seed).normal(0, NOISE, (count, DIMENSIONS))
+    return torch.tensor(points, dtype=torch.float32), torch.zeros(count)

@@ -40,6 +40,7 @@ def facts_of(study: Study) -> Facts:
         warnings=verdict.warnings,
         counts=_counts(study),
         summary=summary(study),
+        code=(verdict.lead.title, "" if lost(verdict, verdict.lead) else verdict.lead.code),
         effects=effects(study),
         sensitivity=sensitivity(study),
         isolation=isolation(study),

@@ -83,6 +83,7 @@ def _page(fact: Facts) -> str:
     figures = Figures()
     sections = (
         _summary(fact),
+        _code(*fact.code),
         _effects(fact.effects),
         _sensitivity(fact.sensitivity, figures),
         _isolation(fact.isolation, figures),
@@ -145,6 +146,17 @@ def _summary(fact: Facts) -> str:
 <p class="topic">Overview</p>
 <h2 id="summary-title">All {fact.noun}s, best first</h2>
 {table(f"<tr>{head}</tr>", body, f"All {fact.noun}s, best first", "summary")}
+</section>"""
+
+
+def _code(title: str, lines: str) -> str:
+    if not lines:
+        return ""
+    return f"""<section id="code" aria-labelledby="code-title">
+<p class="topic">Code</p>
+<h2 id="code-title">To train with {escape(title)}</h2>
+<pre class="paste"><code>{escape(lines)}</code></pre>
+<p>For a <code>model</code> of yours; click it to select it all.</p>
 </section>"""
 
 

@@ -298,6 +298,8 @@ class Facts:
 
     Attributes:
         noun: what is compared, "optimizer" or "candidate".
+        code: the title of the arm that is most probably the best, and its lines of PyTorch code; these
+            are empty where it did not train, or nobody knows.
         effects: None where arms differ in one choice only.
         isolation, gains: None where only the learning rate was searched.
         budget: the best of k settings; None where that is not known.
@@ -310,6 +312,7 @@ class Facts:
     warnings: tuple[str, ...]
     counts: tuple[str, ...]
     summary: tuple[SummaryRow, ...]
+    code: tuple[str, str]
     effects: Effects | None
     sensitivity: Sensitivity
     isolation: Isolation | None

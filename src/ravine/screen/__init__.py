@@ -4,9 +4,10 @@ from ravine.screen.live import shown
 from ravine.screen.overall import print_overall
 from ravine.screen.tables import print_optimizers, print_table
 from ravine.screen.trainings import print_page, print_prescription, print_suggestion, print_training
-from ravine.screen.verdicts import print_reproduction, print_verdict
+from ravine.screen.verdicts import print_ensemble, print_reproduction, print_verdict
 
 __all__ = [
+    "print_ensemble",
     "print_optimizers",
     "print_overall",
     "print_page",

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ravine.api.ensembling import Ensembled
 from ravine.api.reproducing import Reproduction
 from ravine.comparison.records import Arm, Interval, Verdict
 from ravine.report.arms import noun
@@ -44,7 +45,22 @@ def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
         console.print(f"\n{what_failed(verdict)}", soft_wrap=True, markup=False)
     for line in verdict.warnings:
         console.print(f"Note: {line}", soft_wrap=True, markup=False)
+    if verdict.lead.code and verdict.lead.final_diverged == 0:
+        console.print(f"\nTo train with {verdict.lead.title}:\n", soft_wrap=True, markup=False)
+        for line in verdict.lead.code.splitlines():
+            console.print(f"    {line}", soft_wrap=True, markup=False)
     console.print(f"\nreport: {folder / 'report.html'}", soft_wrap=True, markup=False)
+    _print_members(console, verdict, folder)
+
+
+def _print_members(console: Console, verdict: Verdict, folder: Path) -> None:
+    path = folder / "members.pt"
+    if path.is_file():
+        size = path.stat().st_size / 2**20
+        kept = f"{len(verdict.final_seeds)} trained with {verdict.lead.title}, {size:.2g} MiB"
+        console.print(
+            f"members: {path} ({kept}): ravine ensemble {folder}", soft_wrap=True, markup=False
+        )
 
 
 def _validation(arm: Arm) -> str:
@@ -55,6 +71,25 @@ def _validation(arm: Arm) -> str:
 
 def _interval(value: Interval) -> str:
     return f"{value.mean:.4g} \\[{value.lo:.4g}, {value.hi:.4g}]"
+
+
+def print_ensemble(found: Ensembled) -> None:
+    """What the members' average gains over the best of them, and over any of them."""
+    console = Console(highlight=False)
+    lines = [
+        f"{len(found.members)} members of {found.arm}, {found.metric} on the {found.data} data:",
+        f"  together                       {found.together:.4g}",
+        f"  the best alone, by validation  {found.single:.4g}{_gain(found.over_single)}",
+        f"  one of them, on average        {found.mean:.4g}{_gain(found.over_mean)}",
+    ]
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _gain(gain: Interval | None) -> str:
+    if gain is None:
+        return ""
+    return f"  together gains {gain.mean:.4g} [{gain.lo:.4g}, {gain.hi:.4g}]"
 
 
 def print_reproduction(found: Reproduction) -> None:

@@ -18,6 +18,7 @@ from ravine.training.records import Trial
 from ravine.training.room import members_that_fit
 from ravine.training.serial import SerialLane
 from ravine.training.threads import threads
+from ravine.training.untraced import untraced
 
 LANES = ("auto", "serial", "population")
 
@@ -164,16 +165,22 @@ def why_not_population(
 ) -> str | None:
     """Why the population lane cannot train a problem; None if it can.
 
-    One member of each procedure, with seeds of their own, take three steps in both lanes, on a
-    slice of the data; their curves have to agree.
+    A traced graph takes parameters and buffers, and nothing else: what else a step changes or depends
+    on is looked for (see `untraced`), since its effect may show late. Then members of each procedure,
+    two at least, with seeds of their own, take three steps in both lanes, on a slice of the data;
+    their curves have to agree.
 
     Args:
         problem, procedures: what will be trained.
         trials: one for each procedure.
     """
+    found = untraced(problem)
+    if found is not None:
+        return found
     steps = min(3, problem.steps)
     small = replace(problem, steps=steps, validation=problem.validation.first(problem.batch_size))
-    members = [Member.new(replace(trial, seed=seed)) for seed, trial in enumerate(trials)]
+    seeded = list(enumerate([*trials, *trials[:1]] if len(trials) == 1 else trials))
+    members = [Member.new(replace(trial, seed=seed)) for seed, trial in seeded]
     lane = PopulationLane(small, procedures, max(2, len(members)), compiled=False)
     (ordered,) = lane.chunks(members)
     try:
@@ -194,7 +201,8 @@ def _first_line(error: Exception) -> str:
 
 def _agree(a: Member, b: Member) -> bool:
     return all(
-        math.isclose(x, y, rel_tol=AGREEMENT, abs_tol=1e-6) or not (math.isfinite(x + y))
+        math.isclose(x, y, rel_tol=AGREEMENT, abs_tol=1e-6)
+        or not (math.isfinite(x) or math.isfinite(y))
         for p, q in zip(a.run.curve, b.run.curve, strict=True)
         for x, y in ((p.cost, q.cost), (p.validation_cost, q.validation_cost))
     )

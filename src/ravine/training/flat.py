@@ -38,3 +38,22 @@ def constants(model: nn.Module) -> dict[str, Tensor]:
     """What a module holds besides trainable parameters: buffers and frozen parameters, by name."""
     frozen = {n: p.detach() for n, p in model.named_parameters() if not p.requires_grad}
     return {**frozen, **dict(model.named_buffers())}
+
+
+def hold_constants(model: nn.Module, saved: dict[str, Tensor]) -> None:
+    """Put what `constants` gave into the module: in place, or, where a forward pass has set a buffer to a
+    tensor of another shape, as a new tensor."""
+    held = constants(model)
+    for name, value in saved.items():
+        there = held.get(name)
+        if there is None or (there.shape, there.dtype) != (value.shape, value.dtype):
+            _set(model, name, value.clone())
+        elif not torch.equal(there, value):  # an expanded buffer cannot be written
+            there.copy_(value)
+    for name in held.keys() - saved.keys():
+        _set(model, name, None)
+
+
+def _set(model: nn.Module, name: str, value: Tensor | None) -> None:
+    path, _, buffer = name.rpartition(".")
+    model.get_submodule(path)._buffers[buffer] = value

@@ -13,7 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ravine import hidden
 from ravine.recipes import Measure, Problem, Split, build_model
+from ravine.training.flat import hold_constants
+from ravine.training.noise import without_keys
 from ravine.training.procedure import Procedure
 from ravine.training.records import Point, Run, Trial
 
@@ -132,12 +135,26 @@ class Lane(ABC):
 
     def module(self, member: Member) -> nn.Module:
         """The recipe's module as a member has trained it, in evaluation mode."""
-        model = build_model(self.problem, member.run.trial.seed)
-        learned = self.learned(member)
-        with torch.no_grad():
-            for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-                tensor.copy_(learned[name])
-        return model.eval()
+        return fill(build_model(self.problem, member.run.trial.seed), *self.kept(member))
+
+    def kept(self, member: Member) -> tuple[Tensors, dict[str, Any]]:
+        """What `fill` makes that module of: its tensors, and the attributes that training changed."""
+        return without_keys(self.learned(member)), self.attributes(member)
+
+    def attributes(self, member: Member) -> dict[str, Any]:
+        """The attributes of the module that training has changed, by name (see `ravine.hidden`)."""
+        return {}
+
+
+def fill(model: nn.Module, tensors: Tensors, attributes: dict[str, Any]) -> nn.Module:
+    """Give a new module what a member of it has learned; return it, in evaluation mode."""
+    held = dict(tensors)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(held.pop(name))
+        hold_constants(model, held)
+    hidden.put(model, hidden.attributes(model), attributes)
+    return model.eval()
 
 
 def evaluation_steps(total: int) -> list[int]:

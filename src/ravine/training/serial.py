@@ -7,26 +7,32 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from operator import is_
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from ravine import hidden
 from ravine.engines import eager
+from ravine.errors import RecipeError
 from ravine.recipes import Problem, Split, build_model
-from ravine.seeds import derive
+from ravine.seeds import derive, forked_generators, seed_python
 from ravine.training.ending import ended, judged, level
-from ravine.training.flat import constants
+from ravine.training.flat import constants, hold_constants
 from ravine.training.lane import Lane, Member, Tensors, Tick, mean_over, segments
-from ravine.training.noise import keyed, keys, restart
+from ravine.training.noise import Keyed, keyed, keys
 from ravine.training.observer import Observe, Observer
 from ravine.training.procedure import Procedure, feed_of
 from ravine.training.records import Point, Trial
 from ravine.training.refreshing import needs_refreshing, refresh_from
 from ravine.training.start import starting_model
 from ravine.transforms import at_probe
+
+OURS = (Keyed,)
+"""Modules whose attributes are the lane's own."""
 
 
 class SerialLane(Lane):
@@ -43,7 +49,7 @@ class SerialLane(Lane):
         self, members: Sequence[Member], until: int, tick: Tick, pause: float = math.inf
     ) -> list[Member]:
         """Train members one after the other; see `Lane.train`."""
-        with torch.random.fork_rng(devices=[]):
+        with forked_generators():
             return [self._train_one(member, until, tick, pause) for member in members]
 
     def train_observed(self, member: Member, until: int, tick: Tick, observe: Observe) -> Member:
@@ -55,7 +61,7 @@ class SerialLane(Lane):
         self, member: Member, stops: Sequence[int], tick: Tick, observe: Observe
     ) -> list[Member]:
         """The same, and where the member stood at each of several evaluation steps, ascending."""
-        with torch.random.fork_rng(devices=[]), closing(self._resume(member)) as single:
+        with forked_generators(), closing(self._resume(member)) as single:
             single.listen(observe)
             stood = []
             for stop in stops:
@@ -98,9 +104,13 @@ class SerialLane(Lane):
         """What a member's module holds; see `Lane.learned`."""
         return self._resume(member).learned()
 
+    def attributes(self, member: Member) -> dict[str, Any]:
+        """See `Lane.attributes`."""
+        return self._resume(member).attributes()
+
     def seconds_per_step(self, trials: Sequence[Trial], steps: int) -> float:
         """Seconds of one gradient step of one member; see `Lane.seconds_per_step`."""
-        with torch.random.fork_rng(devices=[]):
+        with forked_generators():
             self._timed(trials, steps)  # to warm up
             return self._timed(trials, steps) / (steps * len(trials))
 
@@ -120,7 +130,7 @@ class SerialLane(Lane):
         single = self._resume(Member.new(trial))
 
         def step(lr: float) -> Tensor:
-            with torch.random.fork_rng(devices=[]):
+            with forked_generators():
                 return single.step_at(lr)
 
         return step
@@ -131,10 +141,11 @@ class SerialLane(Lane):
 
 @dataclass(frozen=True)
 class _Kept:
-    """Weights, by block, and buffers, by name."""
+    """Weights, by block; buffers, by name; attributes other than the constructor left them, by name."""
 
     weights: list[Tensor]
     buffers: Tensors
+    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 class _Single:
@@ -160,7 +171,9 @@ class _Single:
             else keyed(build_model(problem, trial.seed))
         )
         self._params = [p for p in self._model.parameters() if p.requires_grad]
-        self._constants = constants(self._model)
+        self._keyed = [module for module in self._model.modules() if isinstance(module, Keyed)]
+        self._key_names = keys(list(constants(self._model)), trial.seed, 0)
+        self._built = hidden.attributes(self._model, OURS)
         self._weights = self._blocks()
         self._hyper = eager.hyper_tensors(trial.hyper)
         self._schedule(max(0, self.step - 1))
@@ -203,21 +216,35 @@ class _Single:
         return [torch.cat([grad.reshape(-1) for grad in grads])]
 
     def _restore(self, snapshot: dict[str, Any]) -> None:
-        self._hold(_Kept(snapshot["weights"], snapshot["buffers"]))
+        held = {name: snapshot[name] for name in vars(self._here()) if name in snapshot}
+        self._hold(_Kept(**held))
         self._states = snapshot["state"]
         if "best" in snapshot:
             self._best = _Kept(**snapshot["best"])
 
+    @torch.no_grad()
     def _hold(self, kept: _Kept) -> None:
-        """Put weights and buffers into the module."""
+        """Put weights, buffers and attributes into the module."""
         for weight, saved in zip(self._weights, kept.weights, strict=True):
             weight.copy_(saved)
-        for name, saved in kept.buffers.items():
-            self._constants[name].copy_(saved)
+        hold_constants(self._model, kept.buffers)
+        hidden.put(self._model, self._built, kept.attributes, OURS)
 
     def run(self, until: int) -> Tensor:
         """Step to `until`; the mean training cost over these steps, 0-D."""
-        return torch.stack([self._one_step() for _ in range(self.step, until)]).mean()
+        seed_python(derive(self._trial.seed, "noise", self.step))
+        costs = torch.stack([self._one_step() for _ in range(self.step, until)])
+        self._insist_on_parameters()
+        return costs.mean()
+
+    def _insist_on_parameters(self) -> None:
+        """Raise RecipeError unless the module still has the trainable parameters that it began with."""
+        now = [p for p in self._model.parameters() if p.requires_grad]
+        if len(now) != len(self._params) or not all(map(is_, now, self._params)):
+            raise RecipeError(
+                "the model has made, dropped, frozen or unfrozen parameters while it trained; expected "
+                "the same trainable ones from the first step to the last"
+            )
 
     def step_at(self, lr: float) -> Tensor:
         """One step at a learning rate of the caller's; its cost, 0-D."""
@@ -229,7 +256,7 @@ class _Single:
         cost = self._cost()
         if self._observer is not None:
             self._observer.before_backward(cost)
-        grads = torch.autograd.grad(cost, self._params, materialize_grads=True)
+        grads = self._gradients(cost)
         blocks = (self._weights, self._gathered(grads), self._states)
         self._schedule(self.step)
         if self._observer is not None:
@@ -241,11 +268,35 @@ class _Single:
             self._observer.after_step(dict(zip(names, grads, strict=True)))
         return cost.detach()
 
+    def _gradients(self, cost: Tensor) -> tuple[Tensor, ...]:
+        """The gradient of each parameter.
+
+        Activation checkpointing runs parts of the forward pass again, whose dropout has to be that of
+        the first time. A layer's uses are counted, so it is for layers that are used once.
+        """
+        uses = [layer.calls for layer in self._keyed]
+        for layer in self._keyed:
+            layer.calls = 0
+        try:
+            grads = torch.autograd.grad(cost, self._params, materialize_grads=True)
+        except RuntimeError:
+            self._insist_on_parameters()
+            raise
+        if any(layer.calls > (n == 1) for layer, n in zip(self._keyed, uses, strict=True)):
+            raise RecipeError(
+                "activation checkpointing runs a dropout layer again that is used several times in one "
+                "forward pass; expected a layer of its own in each place"
+            )
+        return grads
+
     def _cost(self) -> Tensor:
         seed = self._trial.seed
-        for name, value in keys(list(self._constants), seed, self.step).items():
-            self._constants[name].fill_(value)
-        restart(self._model)
+        if self._keyed:
+            buffers = dict(self._model.named_buffers())
+            for name, value in keys(list(self._key_names), seed, self.step).items():
+                buffers[name].fill_(value)
+        for layer in self._keyed:
+            layer.calls = 0
         # Noise that is not keyed is named by seed and step, too. (`torch.manual_seed` would queue a
         # call for CUDA each time, with a stack trace: 0.2 ms.)
         torch.default_generator.manual_seed(derive(seed, "noise", self.step))
@@ -253,7 +304,8 @@ class _Single:
         return self._problem.recipe.cost(self._model(inputs[0]), targets[0])
 
     def first_cost(self) -> Tensor:
-        """The cost of the next minibatch; buffers are left as they are."""
+        """The cost of the next minibatch; buffers and attributes are left as they are."""
+        seed_python(derive(self._trial.seed, "noise", self.step))
         before = self._here()
         cost = self._cost().detach()
         self._hold(before)
@@ -290,16 +342,21 @@ class _Single:
         """The weights to evaluate, and buffers, by name."""
         before = self._here()
         self._hold(self._best or self._output())
-        held = {**dict(self._model.named_parameters()), **self._constants}
+        held = {**dict(self._model.named_parameters()), **constants(self._model)}
         copies = {name: tensor.detach().clone() for name, tensor in held.items()}
         self._hold(before)
         return copies
 
+    def attributes(self) -> dict[str, Any]:
+        """The attributes that belong to the weights to evaluate, where training has changed them."""
+        return (self._best or self._here()).attributes
+
     def _here(self) -> _Kept:
-        """Copies of weights and buffers as they are."""
+        """Copies of weights, buffers and attributes as they are."""
         return _Kept(
             [weight.clone() for weight in self._weights],
-            {name: value.clone() for name, value in self._constants.items()},
+            {name: value.detach().clone() for name, value in constants(self._model).items()},
+            hidden.changed(self._built, hidden.attributes(self._model, OURS)),
         )
 
     def _output(self) -> _Kept:
@@ -308,8 +365,8 @@ class _Single:
         pairs = zip(here.weights, self._states, strict=True)
         weights = [eager.output(self._rule, w, s, self._hyper).clone() for w, s in pairs]
         if not needs_refreshing(self._procedure.rule, self._model):
-            return _Kept(weights, here.buffers)
-        self._hold(_Kept(weights, here.buffers))
+            return replace(here, weights=weights)
+        self._hold(replace(here, weights=weights))
         refresh_from(self._problem, self._model)
         refreshed = self._here()
         self._hold(here)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from ravine import initializers, rules, schedules
+from ravine import rules, schedules, snippets
 from ravine.diagnostics.doctor.patient import Change, Patient, Remedy, built
 from ravine.initializers import start
 from ravine.recipes import load
@@ -163,11 +163,7 @@ def schedule(name: str) -> Remedy:
         made = schedules.named(name, steps)
         if patient.procedure.schedules.get("lr", schedules.constant()) == made:
             return []
-        code = (
-            "scheduler = torch.optim.lr_scheduler.LambdaLR("
-            f'optimizer, ravine.schedules.named("{name}", {steps}))'
-            "  # scheduler.step() after each optimizer.step()"
-        )
+        code = f"scheduler = {snippets.scheduling(snippets.written(made, steps))}"
         code = f"lr={patient.lr:g}" if made == schedules.constant() else code
         return [Change(f"schedule {name}", code, 2, apply, forks=True)]
 
@@ -180,9 +176,7 @@ def schedule(name: str) -> Remedy:
 
 def begin(name: str) -> Remedy:
     """Another start."""
-    code = f'ravine.initializers.start("{name}")(model, seed, inputs, targets, cost)'
-    if name in initializers.NAMES:
-        code = f'ravine.initializers.initialize(model, "{name}")'
+    code = snippets.starting(name)
     if name == "as_built":
         code = "# keep the parameters that the model's constructor gives"
 
@@ -214,7 +208,7 @@ def optimizer(name: str, factor: float = 1.0) -> Remedy:
     """Another rule, alone, at its own learning rate times a factor."""
     rule = rules.get(name)
     lr = _tidy(rule.defaults["lr"] * factor)
-    code = f'ravine.Optimizer(model.parameters(), "{name}", lr={lr:g})'
+    code = snippets.by_ravine(rule, {"lr": lr})
 
     def changes(patient: Patient) -> Sequence[Change]:
         present = patient.procedure
@@ -240,7 +234,7 @@ def plain_rule() -> Remedy:
         rule = rules.get(present.name)
         if {**rule.defaults, "lr": 0.0} == {**present.defaults, "lr": 0.0}:
             return []
-        code = f'ravine.Optimizer(model.parameters(), "{rule.name}", lr={patient.lr:g})'
+        code = snippets.by_ravine(rule, {"lr": patient.lr})
 
         def apply(patient: Patient) -> Patient:
             return _with(patient, rule=rule)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -58,4 +58,13 @@ def restart(model: nn.Module) -> None:
 
 def keys(names: Sequence[str], seed: int, step: int) -> dict[str, int]:
     """The value of each noise key among the buffers `names`, for a seed and a step."""
-    return {n: derive(seed, "noise", step, n) for n in names if n.rpartition(".")[2] == KEY}
+    return {n: derive(seed, "noise", step, n) for n in names if _is_key(n)}
+
+
+def without_keys(named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by name, those of a model that is not keyed."""
+    return {name: tensor for name, tensor in named.items() if not _is_key(name)}
+
+
+def _is_key(name: str) -> bool:
+    return name.rpartition(".")[2] == KEY
