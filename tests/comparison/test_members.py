@@ -86,7 +86,7 @@ def test_what_was_stopped_before_the_members_were_written_goes_on(tmp_path, fini
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(members, "conclude", stopped)
+        patch.setattr(members, "make_lane", stopped)
         with pytest.raises(KeyboardInterrupt):
             run_small(out, "serial")
     with pytest.raises(FolderError, match=r"members\.pt"):
