@@ -17,9 +17,14 @@ BELOW = {
     "hashing": [],
     "environment": [],
     "metrics": [],
+<<<<<<< HEAD
     "hidden": [],
     "snippets": ["rules", "schedules", "initializers", "batches", "errors"],
     "undisturbed": ["hidden"],
+=======
+    "penalties": ["errors"],
+    "undisturbed": [],
+>>>>>>> 4f63fb9 (Penalties on parameters as part of a recipe's cost, in both lanes; mnist-mlp-l2)
     "rules": ["errors"],
     "batches": ["undisturbed", "seeds", "errors"],
     "schedules": ["errors"],
@@ -31,7 +36,11 @@ BELOW = {
     "optim": ["engines", "transforms", "schedules", "rules", "errors"],
     "testing": ["optim", "engines", "transforms", "rules", "errors"],
     "datasets": ["errors"],
+<<<<<<< HEAD
     "recipes": ["datasets", "batches", "hidden", "metrics", "seeds", "errors"],
+=======
+    "recipes": ["datasets", "batches", "metrics", "penalties", "seeds", "errors"],
+>>>>>>> 4f63fb9 (Penalties on parameters as part of a recipe's cost, in both lanes; mnist-mlp-l2)
     "training": [
         *("recipes", "engines", "transforms", "rules", "batches", "schedules", "initializers"),
         *("stopping", "normalization", "hashing", "hidden", "seeds", "errors"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch.nn.functional as F
 from torch import nn
 
-from ravine import datasets, metrics
+from ravine import datasets, metrics, penalties
 from ravine.datasets import Parts
 from ravine.recipes.recipe import Recipe
 
@@ -25,6 +26,12 @@ def mnist_softmax(data: Folder = None) -> Recipe:
 def mnist_mlp(data: Folder = None) -> Recipe:
     """MNIST, a multilayer network, 784-1000-1000-10 with ReLU and 50% dropout: 1.8 million parameters."""
     return _recipe("mnist-mlp", datasets.mnist(data), partial(_mnist_mlp, 0.5), epochs=10)
+
+
+def mnist_mlp_l2(data: Folder = None) -> Recipe:
+    """MNIST, the same network without dropout, its cost deterministic with an L2 penalty of 1e-4."""
+    recipe = _recipe("mnist-mlp-l2", datasets.mnist(data), partial(_mnist_mlp, 0.0), epochs=10)
+    return replace(recipe, penalty=penalties.l2(1e-4))
 
 
 def _mnist_mlp(dropout: float) -> nn.Module:
