@@ -17,14 +17,10 @@ BELOW = {
     "hashing": [],
     "environment": [],
     "metrics": [],
-<<<<<<< HEAD
+    "penalties": ["errors"],
     "hidden": [],
     "snippets": ["rules", "schedules", "initializers", "batches", "errors"],
     "undisturbed": ["hidden"],
-=======
-    "penalties": ["errors"],
-    "undisturbed": [],
->>>>>>> 4f63fb9 (Penalties on parameters as part of a recipe's cost, in both lanes; mnist-mlp-l2)
     "rules": ["errors"],
     "batches": ["undisturbed", "seeds", "errors"],
     "schedules": ["errors"],
@@ -36,11 +32,7 @@ BELOW = {
     "optim": ["engines", "transforms", "schedules", "rules", "errors"],
     "testing": ["optim", "engines", "transforms", "rules", "errors"],
     "datasets": ["errors"],
-<<<<<<< HEAD
-    "recipes": ["datasets", "batches", "hidden", "metrics", "seeds", "errors"],
-=======
-    "recipes": ["datasets", "batches", "metrics", "penalties", "seeds", "errors"],
->>>>>>> 4f63fb9 (Penalties on parameters as part of a recipe's cost, in both lanes; mnist-mlp-l2)
+    "recipes": ["datasets", "batches", "hidden", "metrics", "penalties", "seeds", "errors"],
     "training": [
         *("recipes", "engines", "transforms", "rules", "batches", "schedules", "initializers"),
         *("stopping", "normalization", "hashing", "hidden", "seeds", "errors"),
@@ -58,8 +50,11 @@ BELOW = {
         *("training", "recipes", "engines", "transforms", "rules", "batches", "schedules"),
         *("initializers", "diagnostics", "snippets", "errors"),
     ],
-    "report": ["comparison", "diagnostics", "training", "rules", "errors"],
-    "reproduce": ["comparison", "recipes"],
+    "report": ["reproduce", "comparison", "diagnostics", "training", "rules", "errors"],
+    "reproduce": [
+        *("comparison", "training", "recipes", "datasets", "schedules", "rules"),
+        *("metrics", "penalties"),
+    ],
     "api": [
         "reproduce",
         "strategies",
@@ -69,7 +64,7 @@ BELOW = {
     ],
     "export": ["comparison", "training", "errors"],
     "listings": ["recipes", "batches", "schedules", "initializers"],
-    "screen": ["api", "report", "comparison", "diagnostics", "training", "schedules"],
+    "screen": ["api", "reproduce", "report", "comparison", "diagnostics", "training", "schedules"],
     "cli": [
         "screen",
         "export",
