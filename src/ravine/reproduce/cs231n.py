@@ -143,8 +143,8 @@ DIFFERS = (
     "The experiment is that of cs231n's second assignment, whose accuracies after five epochs the notes "
     f"quote: {EXAMPLES:,} images of CIFAR-10 and a network of six layers. The images are other ones of "
     "the set.",
-    f"The cost is that of {LOOKED_AT:,} training examples at 27 points of the training; the original draws "
-    "the cost of each minibatch.",
+    f"The cost is that of {LOOKED_AT:,} training examples at 27 points of the training; the original "
+    "draws the cost of each minibatch.",
 )
 
 
