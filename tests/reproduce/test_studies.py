@@ -96,8 +96,8 @@ def test_networks_shrink_with_the_examples(sets):
     small = kingma.narrow_cnn(sets, 1 / 64)
     assert tuple(build_model(load(small), 0)[4].weight.shape) == (8, 8, 5, 5)
     said = kingma.MNIST_MLP.differences(0.01)[0]
-    assert said.startswith("0.01 of the training examples were used")
-    assert "0.1 of its width" in said
+    assert said.startswith("1% of the training examples were used")
+    assert "10% of its width" in said
     assert not any("were used" in text for text in kingma.MNIST_MLP.differences(1))
 
 

@@ -37,14 +37,14 @@ EXAMPLES = "of the training examples were used, for as many epochs"
 
 def examples(scale: float) -> str:
     """What is smaller where only the data are."""
-    return f"{scale:.3g} {EXAMPLES}."
+    return f"{100 * scale:.3g}% {EXAMPLES}."
 
 
 def narrower(scale: float) -> str:
     """What is smaller where the network is, too."""
     return (
-        f"{scale:.3g} {EXAMPLES}; the network has {math.sqrt(scale):.2g} of its width, so that its "
-        "weights are as many for an example as they were."
+        f"{100 * scale:.3g}% {EXAMPLES}; the network has {math.sqrt(scale):.0%} of its width, so that "
+        "its weights are as many for an example as they were."
     )
 
 
@@ -105,7 +105,7 @@ MNIST_SOFTMAX = Study(
             ),
         ),
     ),
-    scale=0.1,
+    scale=0.3,
     scaled=examples,
     differs=(*DIFFERS, DECAY),
 )

@@ -19,7 +19,12 @@ from ravine.reproduce.claims import EVEN, LEVEL, NOISE
 from ravine.reproduce.made import Line
 
 ABOVE = 1.2
-"""Lines that rise above so many times the start leave the figure: they would squeeze all others."""
+"""What rises above so many times the start, or above what comes later, leaves the figure: it would
+squeeze all the rest."""
+
+EARLY = 9
+"""A linear axis leaves out what was above all lines in the first ninth of the training and not later, as
+printed figures do."""
 
 VERDICTS = ("holds", "undecided", "does not hold")
 
@@ -129,10 +134,11 @@ def _axis(lines: Sequence[Drawn], log: bool, percent: bool) -> Axis:
 
     start = start_of(lines, maximize=False)
     ceiling = start * ABOVE if math.isfinite(start) else math.inf
-    shown = [min(value, ceiling) for value in drawn(lines)]
     if log:
-        return log_axis(shown, text, pad=0.05)
-    axis = linear_axis(shown, text)
+        return log_axis([min(value, ceiling) for value in drawn(lines)], text, pad=0.05)
+    later = [replace(line, middle=line.middle[len(line.middle) // EARLY :]) for line in lines]
+    highest = max((v for line in later for v in line.middle if v < ceiling), default=ceiling)
+    axis = linear_axis([min(value, ABOVE * highest) for value in drawn(lines)], text)
     return replace(axis, lo=max(axis.lo, 0.0))
 
 
