@@ -16,7 +16,7 @@ from ravine.recipes.images import Folder
 from ravine.reproduce.claims import Claim, ahead
 from ravine.reproduce.study import Given, Group, Panel, Setting, Study
 
-SOURCE = "notes on Stanford's cs231n, Optimization algorithms in neural networks"
+SOURCE = "Notes on Stanford's cs231n, Optimization algorithms in neural networks"
 
 OWN_RATES = {"sgd": 5e-3, "momentum": 5e-3, "rmsprop": 1e-4, "adam": 1e-3}
 """Figure 2 of the notes."""

@@ -108,7 +108,7 @@ def _panel(fact: PanelFacts, figures: Figures) -> str:
     )
     body = (
         f'<div class="beside"><div>{curves_body(fact.curves, figures)}</div>'
-        f'<div class="expected"><h3>What the original shows</h3><p>{escape(fact.expected)}</p>'
+        f'<div class="expected"><h3>Expected</h3><p>{escape(fact.expected)}</p>'
         f'<ul class="claims">{claims}</ul>{behind}</div></div>'
         f"<details><summary>All numbers</summary>{plain_table(heads, rows, 'Lines')}</details>"
     )
