@@ -43,11 +43,15 @@ def test_even_is_a_difference_small_beside_the_span():
 
 
 def test_reaching_is_being_behind_by_less_than_a_single_run_varies():
-    gaps = SCORES[1] - SCORES[0]
-    margin = NOISE * SCORES[0].std(ddof=1)
+    scores = SCORES.copy()
+    scores[1] += 0.016  # near the margin, where it matters
+    gaps = scores[1] - scores[0]
+    margin = NOISE * scores[0].std(ddof=1)
     t = (margin - gaps.mean()) / (gaps.std(ddof=1) / math.sqrt(SEEDS))
-    found = judge(Claim("sgd", "reaches", "adam"), SCORES, NAMES)
-    assert found.p == pytest.approx(stats.t.cdf(t, SEEDS - 1), abs=ERROR)
+    expected = stats.t.cdf(t, SEEDS - 1)
+    assert 0.1 < expected < 0.9
+    found = judge(Claim("sgd", "reaches", "adam"), scores, NAMES)
+    assert found.p == pytest.approx(expected, abs=ERROR)
     assert judge(Claim("far", "reaches", "adam"), SCORES, NAMES).p == 0
     assert judge(Claim("adam", "reaches", "far"), SCORES, NAMES).p == 1
 

@@ -14,7 +14,7 @@ from ravine.cli import main
 from ravine.comparison.store import Store
 from ravine.errors import FolderError, SettingError, UnknownNameError
 from ravine.reproduce import STUDIES, cs231n, goyal, judged
-from ravine.reproduce.made import Line
+from ravine.reproduce.made import Line, shown
 from ravine.training.records import Point, Run, Trial
 from tests.reproduce import made_sets
 
@@ -132,6 +132,14 @@ def test_claims_early_in_the_training_and_in_logarithms():
     assert verdicts == ["holds", "holds", "does not hold", "holds", "holds"]
     linear = [one.verdict for one in judged(replace(panel, log=False), lines)]
     assert linear == ["holds", "holds", "holds", "holds", "holds"]
+
+
+def test_a_figure_shows_its_quantity():
+    run = run_of("adam", 0, [2.0, 1.0])
+    assert [p.validation_metric for p in shown(run, "validation_metric").curve] == [2.0, 1.0]
+    assert [p.validation_metric for p in shown(run, "cost").curve] == [4.0, 2.0]
+    panels = {panel.name: panel.quantity for panel in STUDIES["adam-mnist-mlp"].panels}
+    assert panels == {"dropout": "validation_metric", "l2": "cost"}  # with the penalty
 
 
 def test_what_cannot_be_reproduced():

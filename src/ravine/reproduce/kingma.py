@@ -131,7 +131,7 @@ IMDB = Study(
             ),
         ),
     ),
-    scale=0.25,
+    scale=0.5,
     scaled=examples,
     differs=(*DIFFERS, DECAY),
 )
