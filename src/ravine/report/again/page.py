@@ -87,7 +87,7 @@ def render_reproduction(found: Reproduction) -> str:
         lead=f'<p class="answer">{escape(fact.answer)}</p>'
         f'<p class="choices">{escape(fact.source)}</p><ul class="counts">{counts}</ul>',
         contents=[
-            *((panel.name, panel.topic.capitalize()) for panel in fact.panels),
+            *((panel.name, panel.topic[0].upper() + panel.topic[1:]) for panel in fact.panels),
             ("differences", "Differences"),
             ("method", "Method"),
             ("environment", "Environment"),
