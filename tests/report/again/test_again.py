@@ -62,7 +62,7 @@ def test_the_answer(ps, said):
 
 def test_epochs_and_logarithms_are_the_originals():
     (panel,) = facts_of(reproduction(made())).panels
-    assert panel.curves.x == "epochs"
+    assert panel.curves.x_title == "epochs"
     assert panel.curves.lines[0].steps[-1] == pytest.approx(10)  # 270 steps of 27 an epoch
     assert not panel.curves.y.log
     assert 0 <= panel.curves.y.lo < 0.2
