@@ -33,6 +33,7 @@ bench: $(READY)  ## run the benchmarks; they write benchmarks/results
 	$(BIN)/python -m benchmarks.diagnosis_table
 	$(BIN)/python -m benchmarks.remedies
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/reproduce.py
 
 clean:  ## remove .venv, caches and runs/demo
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache runs/demo

@@ -172,8 +172,15 @@ def test_recipes(capsys):
     assert main(["recipes", "--json"]) == 0
     names = {row["name"] for row in json.loads(capsys.readouterr().out)}
     at_hand = {"digits-mlp", "digits-softmax", "quadratic", "quadratic-deep", "char-rnn"}
-    real = {"mnist-softmax", "mnist-mlp", "fashion-cnn", "cifar10-mlp", "cifar10-cnn", "imdb-bow"}
-    assert names == at_hand | real
+    images = {
+        "mnist-softmax",
+        "mnist-mlp",
+        "mnist-mlp-l2",
+        "fashion-cnn",
+        "cifar10-mlp",
+        "cifar10-cnn",
+    }
+    assert names == at_hand | images | {"imdb-bow"}
 
 
 BAD = {

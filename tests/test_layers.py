@@ -17,6 +17,7 @@ BELOW = {
     "hashing": [],
     "environment": [],
     "metrics": [],
+    "penalties": ["errors"],
     "hidden": [],
     "snippets": ["rules", "schedules", "initializers", "batches", "errors"],
     "undisturbed": ["hidden"],
@@ -31,7 +32,7 @@ BELOW = {
     "optim": ["engines", "transforms", "schedules", "rules", "errors"],
     "testing": ["optim", "engines", "transforms", "rules", "errors"],
     "datasets": ["errors"],
-    "recipes": ["datasets", "batches", "hidden", "metrics", "seeds", "errors"],
+    "recipes": ["datasets", "batches", "hidden", "metrics", "penalties", "seeds", "errors"],
     "training": [
         *("recipes", "engines", "transforms", "rules", "batches", "schedules", "initializers"),
         *("stopping", "normalization", "hashing", "hidden", "seeds", "errors"),
@@ -49,8 +50,11 @@ BELOW = {
         *("training", "recipes", "engines", "transforms", "rules", "batches", "schedules"),
         *("initializers", "diagnostics", "snippets", "errors"),
     ],
-    "report": ["comparison", "diagnostics", "training", "rules", "errors"],
-    "reproduce": ["comparison", "recipes"],
+    "report": ["reproduce", "comparison", "diagnostics", "training", "rules", "errors"],
+    "reproduce": [
+        *("comparison", "training", "recipes", "datasets", "schedules", "rules"),
+        *("metrics", "penalties"),
+    ],
     "api": [
         "reproduce",
         "strategies",
@@ -60,7 +64,7 @@ BELOW = {
     ],
     "export": ["comparison", "training", "errors"],
     "listings": ["recipes", "batches", "schedules", "initializers"],
-    "screen": ["api", "report", "comparison", "diagnostics", "training", "schedules"],
+    "screen": ["api", "reproduce", "report", "comparison", "diagnostics", "training", "schedules"],
     "cli": [
         "screen",
         "export",

@@ -198,11 +198,13 @@ def _add_reproduce(commands: argparse._SubParsersAction[_Parser]) -> None:
     again = commands.add_parser(
         "reproduce",
         help="make a published experiment again: does its ordering hold?",
-        description="Make a published experiment again: adam-mnist-softmax, adam-imdb, adam-mnist-mlp "
-        "or adam-cifar10-cnn.",
+        description="Make a published experiment again: adam-mnist-softmax, adam-imdb, adam-mnist-mlp, "
+        "adam-cifar10-cnn, cs231n-optimizers, cs231n-sweeps or large-batch.",
     )
     again.add_argument("name", metavar="NAME", help="one of those above")
-    again.add_argument("--scale", type=float, metavar="X", help="share of the training examples")
+    again.add_argument(
+        "--scale", type=float, metavar="X", help="size of the experiment, 1: all of it"
+    )
     again.add_argument("--data", metavar="DIR", help="local data sets, as for compare")
     again.add_argument("--out", metavar="DIR", help="run folder (default: runs/NAME)")
     again.add_argument("--seed", type=int, default=0, metavar="N", help="base seed (default: 0)")
@@ -373,7 +375,6 @@ def _ensemble(arguments: argparse.Namespace) -> None:
 
 def _reproduce(arguments: argparse.Namespace) -> None:
     from ravine import api, screen
-    from ravine.report import answer
 
     with screen.shown() as progress:
         found = api.reproduce(
@@ -384,7 +385,6 @@ def _reproduce(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             progress=progress,
         )
-    screen.print_verdict(found.verdict, answer(found.verdict), found.folder)
     screen.print_reproduction(found)
 
 

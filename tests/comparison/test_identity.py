@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from ravine import batches, metrics, recipes, rules, schedules
+from ravine import batches, metrics, penalties, recipes, rules, schedules
 from ravine.comparison.identity import fingerprint, procedure_digest
 from ravine.initializers import start
 from ravine.training.procedure import Procedure
@@ -32,6 +32,7 @@ CHANGES = {
     "last_batch": {"last_batch": "keep"},
     "patience": {"patience": 1},
     "target": {"target": 0.1},
+    "penalty": {"penalty": penalties.l2(1e-3)},
     "workers": {"train": TensorDataset(*RECIPE.train), "workers": 0},
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ravine.reproduce.claims import EVEN, Claim, Judged, judge
+from ravine.reproduce.claims import EVEN, NOISE, Claim, Judged, ahead, judge
 
 NAMES = ("adam", "sgd", "far")
 RNG = np.random.default_rng(0)
@@ -42,6 +42,20 @@ def test_even_is_a_difference_small_beside_the_span():
     assert judge(Claim("adam", "even", "far"), SCORES, NAMES).p == 0
 
 
+def test_reaching_is_being_behind_by_less_than_a_single_run_varies():
+    scores = SCORES.copy()
+    scores[1] += 0.016  # near the margin, where it matters
+    gaps = scores[1] - scores[0]
+    margin = NOISE * scores[0].std(ddof=1)
+    t = (margin - gaps.mean()) / (gaps.std(ddof=1) / math.sqrt(SEEDS))
+    expected = stats.t.cdf(t, SEEDS - 1)
+    assert 0.1 < expected < 0.9
+    found = judge(Claim("sgd", "reaches", "adam"), scores, NAMES)
+    assert found.p == pytest.approx(expected, abs=ERROR)
+    assert judge(Claim("far", "reaches", "adam"), SCORES, NAMES).p == 0
+    assert judge(Claim("adam", "reaches", "far"), SCORES, NAMES).p == 1
+
+
 @pytest.mark.parametrize(
     ("p", "verdict"),
     [(0.95, "holds"), (0.949, "undecided"), (0.051, "undecided"), (0.05, "does not hold")],
@@ -53,5 +67,7 @@ def test_verdicts(p, verdict):
 def test_claims_in_print():
     titles = {"adam": "Adam", "sgd": "SGD"}
     assert Claim("adam", "ahead", "sgd").said(titles) == "Adam ahead of SGD"
+    assert Claim("adam", "reaches", "sgd").said(titles) == "Adam reaches SGD"
+    assert ahead("adam", "sgd", share=0.5) == (Claim("adam", "ahead", "sgd", 0.5),)
     early = Claim("adam", "even", "sgd", share=1 / 15)
     assert early.said(titles) == "Adam ~ SGD after 7% of the training"

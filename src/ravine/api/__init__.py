@@ -3,14 +3,13 @@
 from ravine.api.comparing import OPTIMIZERS, compare, folder_of
 from ravine.api.ensembling import Ensembled, ensemble, members
 from ravine.api.pages import write_page
-from ravine.api.reproducing import Reproduction, reproduce
+from ravine.api.reproducing import reproduce
 from ravine.api.several import compare_several, folder_of_all, rewrite_report
 from ravine.api.training import Training, doctor, range_test, train
 
 __all__ = [
     "OPTIMIZERS",
     "Ensembled",
-    "Reproduction",
     "Training",
     "compare",
     "compare_several",

@@ -2,40 +2,42 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ravine.api.comparing import compare, folder_of
+from ravine.api.comparing import REPORT, compare
+from ravine.api.given import check_seed, loaded
+from ravine.batches import per_epoch
 from ravine.comparison import verdict
+from ravine.comparison.identity import same_or_refuse
 from ravine.comparison.progress import Progress
-from ravine.comparison.protocol import final_scores, rung_steps
-from ravine.comparison.records import Study as Compared
-from ravine.comparison.records import Verdict
+from ravine.comparison.protocol import seeds_of
+from ravine.comparison.records import Settings
 from ravine.comparison.store import Store, explained
+from ravine.environment import environment
 from ravine.errors import SettingError, UnknownNameError
-from ravine.reproduce import STUDIES, Judged, judge
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """An experiment made again.
-
-    Attributes:
-        source: paper and figure.
-        verdict: the comparison's.
-        judged: each claim of the figure, with its probability over fresh seeds.
-        differences: how it differs from the original, in sentences.
-        folder: where the comparison lies, with its report.
-    """
-
-    source: str
-    verdict: Verdict
-    judged: Sequence[Judged]
-    differences: Sequence[str]
-    folder: Path
+from ravine.recipes import Problem, load
+from ravine.recipes.images import Folder
+from ravine.report.again import write_reproduction
+from ravine.reproduce import (
+    STUDIES,
+    Given,
+    Group,
+    Made,
+    Panel,
+    Reproduction,
+    Tuned,
+    judged,
+)
+from ravine.reproduce.made import Line, shown
+from ravine.training.choose import choose
+from ravine.training.fit import CAPACITY
+from ravine.training.lane import Member
+from ravine.training.procedure import Procedure
+from ravine.training.records import Run, Trial
+from ravine.training.threads import threads
 
 
 def reproduce(
@@ -46,13 +48,19 @@ def reproduce(
     out: str | Path | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    command: str | None = None,
 ) -> Reproduction:
     """Make a published experiment again, and say whether its ordering holds.
 
+    Leaves a folder with the page `figure.html` and `reproduction.json`, and a folder for each of its
+    figures. Called again with the same arguments it continues what was interrupted.
+
     Args:
         name: one of `ravine.reproduce.STUDIES`.
-        scale: share of the training examples; by default what a laptop's CPU takes in some minutes.
-        data, out, seed, progress: as in `compare`.
+        scale: share of the training examples, or of what else makes the experiment large; by default
+            what a laptop's CPU takes in some minutes.
+        out: the folder; by default runs/<name>.
+        data, seed, progress, command: as in `compare`.
 
     Raises:
         InputError: something that was given cannot be used; the message says what to change.
@@ -60,22 +68,114 @@ def reproduce(
     if name not in STUDIES:
         raise UnknownNameError.of("study", name, STUDIES, "ravine reproduce --help")
     study = STUDIES[name]
-    share = study.scale if scale is None else scale
-    if not 0 < share <= 1:
-        raise SettingError(f"--scale {share:g}; expected a share of the examples, e.g. 0.1")
-    recipe = study.at(share, data)
-    folder = folder_of(recipe, out)
-    schedule = (study.schedule,)
-    found = compare(
-        recipe, study.optimizers, folder, schedule=schedule, seed=seed, progress=progress
+    size = study.scale if scale is None else scale
+    if not 0 < size <= 1:
+        raise SettingError(f"--scale {size:g}; expected a share of the experiment, e.g. 0.1")
+    check_seed(seed)
+    folder = Path("runs") / name if out is None else Path(out)
+    listener = progress or Progress()
+    made = []
+    for panel in study.panels:
+        listener.note(f"{study.name}, {panel.source}: {panel.title}")
+        made.append(_made(panel, _Job(size, data, folder / panel.name, seed, listener, command)))
+    found = Reproduction(study, size, made, folder, environment(command))
+    with explained(folder):
+        write_reproduction(found)
+    return found
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What was asked for, for one figure."""
+
+    scale: float
+    data: Folder
+    folder: Path
+    seed: int
+    progress: Progress
+    command: str | None
+
+
+def _made(panel: Panel, job: _Job) -> Made:
+    training = panel.training
+    if isinstance(training, Tuned):
+        lines, report = _tuned(training, panel.name, job), f"{panel.name}/{REPORT}"
+    else:
+        lines, report = _given(training, job), None
+    lines = [replace(e, runs=[shown(run, panel.quantity) for run in e.runs]) for e in lines]
+    return Made(panel, lines, judged(panel, lines), report)
+
+
+def _tuned(training: Tuned, name: str, job: _Job) -> list[Line]:
+    """Each optimizer at its best rate, through a comparison."""
+    recipe = replace(training.recipe(job.data, job.scale), name=name)
+    compare(
+        recipe,
+        training.optimizers,
+        job.folder,
+        schedule=(training.schedule,),
+        seed=job.seed,
+        progress=job.progress,
+        command=job.command,
     )
-    with explained(folder), closing(Store(folder, must_exist=True)) as store:
-        compared = verdict.conclude(store)
-    judged = [judge(c, _scores(compared, c.share), study.optimizers) for c in study.claims]
-    return Reproduction(study.source, found, judged, study.differences(share), folder)
+    with explained(job.folder), closing(Store(job.folder, must_exist=True)) as store:
+        study = verdict.conclude(store)
+    arms = {arm.name: arm for arm in study.verdict.arms}
+    epoch = _epoch(load(recipe))
+    return [
+        Line(arm, arms[arm].title, arms[arm].lr, epoch, _runs_of(arm, study.final))
+        for arm in study.settings.arms
+    ]
 
 
-def _scores(compared: Compared, share: float) -> list[list[float]]:
-    """Costs on the way through the training, [optimizers][seeds]."""
-    step = rung_steps(compared.settings.steps, round(1 / share)) if share < 1 else math.inf
-    return final_scores(compared.final, list(compared.settings.arms), False, step)
+def _runs_of(name: str, runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.trial.procedure == name]
+
+
+def _given(training: Given, job: _Job) -> list[Line]:
+    """Each setting as it is given, on fresh seeds."""
+    _, fresh = seeds_of(job.seed)
+    groups = training.groups(job.data, job.scale)
+    return [line for group in groups for line in _trained(group, fresh[: training.seeds], job)]
+
+
+def _trained(group: Group, seeds: Sequence[int], job: _Job) -> list[Line]:
+    """The settings of one recipe, from where they were left."""
+    problem, folder = loaded(group.recipe, None, None), job.folder / group.name
+    procedures = {s.name: s.procedure(problem) for s in group.settings}
+    trials = {s.name: [procedures[s.name].trial(s.lr, n) for n in seeds] for s in group.settings}
+    settings = Settings(tuple(procedures), problem.steps, job.seed)
+    with explained(folder), closing(Store(folder)) as store:
+        same_or_refuse(store, problem, settings, procedures)
+        _train(problem, procedures, [t for several in trials.values() for t in several], store, job)
+        runs = {name: [store.run("final", trial) for trial in of] for name, of in trials.items()}
+    epoch = _epoch(problem)
+    return [Line(s.name, s.title, s.lr, epoch, runs[s.name]) for s in group.settings]
+
+
+def _train(
+    problem: Problem,
+    procedures: Mapping[str, Procedure],
+    trials: Sequence[Trial],
+    store: Store,
+    job: _Job,
+) -> None:
+    """Train what is not stored yet; a chunk that has trained is."""
+    left = [trial for trial in trials if not store.run("final", trial).curve]
+    if not left:
+        return
+    work, capacity = problem.steps * len(left), min(CAPACITY, len(trials))
+    choice = choose(problem, procedures, trials, "auto", capacity, work)
+    job.progress.note(f"training {choice.lane.title}: {choice.reason}")
+    job.progress.stage(f"{problem.recipe.name}, {len(left)} trainings", work)
+    with threads(choice.threads):
+        for chunk in choice.lane.chunks([Member.new(trial) for trial in left]):
+            done = choice.lane.train(chunk, problem.steps, job.progress.tick)
+            store.save("final", [Member(member.run) for member in done])
+
+
+def _epoch(problem: Problem) -> int:
+    """Gradient steps in an epoch."""
+    examples = problem.train.count
+    assert examples is not None
+    return per_epoch(examples, problem.batch_size, problem.recipe.last_batch)

@@ -42,7 +42,9 @@ def fingerprint(problem: Problem) -> dict[str, str]:
     model.eval()
     with torch.no_grad():
         output = model(first.inputs)
-        values = [recipe.cost(output, first.targets), recipe.measure(output, first.targets)]
+        named = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        cost = recipe.objective(output, first.targets, named)
+        values = [cost, recipe.measure(output, first.targets)]
     splits = [problem.at_hand, problem.validation, *([problem.test] if problem.test else [])]
     return {
         "name": recipe.name,

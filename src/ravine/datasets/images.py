@@ -58,6 +58,12 @@ def cifar10(folder: str | Path | None = None) -> Parts:
     return _set(source("cifar10", "uoft-cs/cifar10", folder), "img", _whitened, "white")
 
 
+def cifar10_centered(folder: str | Path | None = None) -> Parts:
+    """The same photographs as bytes less the training images' mean: inputs float32 [n, 3072] in
+    [-255, 255], as the exercises of Stanford's cs231n have them."""
+    return _set(source("cifar10", "uoft-cs/cifar10", folder), "img", _centered, "centered")
+
+
 def _set(where: Source, column: str, arrange: Arrange, form: str) -> Parts:
     key = f"{where.name}-{form}-{VERSION}-{where.fingerprint()}"
     return parts_of(prepared(key, NAMES, lambda: _made(where, column, arrange)))
@@ -105,6 +111,16 @@ def _planes(train: Pixels, test: Pixels) -> tuple[Floats, Floats]:
 
 def _scaled(pixels: Pixels) -> Floats:
     return pixels.astype(np.float32) / np.float32(255)
+
+
+def _centered(train: Pixels, test: Pixels) -> tuple[Floats, Floats]:
+    mean = train.mean(0, dtype=np.float64)
+
+    def less_mean(images: Pixels) -> Floats:
+        planes = np.moveaxis(images - mean, -1, 1).astype(np.float32)
+        return np.reshape(planes, (len(images), -1))
+
+    return less_mean(train), less_mean(test)
 
 
 def _whitened(train: Pixels, test: Pixels) -> tuple[Floats, Floats]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ravine import hidden
 from ravine.errors import RecipeError, said
+from ravine.penalties import Penalty
 from ravine.recipes.building import build_apart
 from ravine.recipes.examples import Split
 from ravine.recipes.recipe import Measure, Problem
@@ -91,6 +92,7 @@ def _try_a_minibatch(problem: Problem, model: nn.Module, seed: int, split: Split
     where = f"on training examples 1 to {len(split)} under seed {seed}"
     output = _output(model, "training", split.inputs)
     cost = _measured(problem.recipe.cost, "cost", output, split.targets, where)
+    _try_penalty(problem.recipe.penalty, model)
     params = [p for p in model.parameters() if p.requires_grad]
     grads: tuple[Tensor | None, ...] = ()
     if cost.requires_grad:
@@ -105,6 +107,24 @@ def _try_a_minibatch(problem: Problem, model: nn.Module, seed: int, split: Split
         raise RecipeError(
             "the cost does not depend on the model's parameters; nothing to train. "
             "Expected a cost computed from the output, without .detach(), .item() or no_grad()"
+        )
+
+
+def _try_penalty(penalty: Penalty | None, model: nn.Module) -> None:
+    if penalty is None:
+        return
+    try:
+        value = penalty({n: p for n, p in model.named_parameters() if p.requires_grad})
+    except Exception as error:
+        raise RecipeError(
+            f"the penalty does not take the model's parameters: {said(error)}; "
+            "expected a function (parameters by name) -> number"
+        ) from error
+    if not isinstance(value, Tensor) or value.ndim != 0 or not value.isfinite():
+        got = f"{value:g}" if isinstance(value, float) else type(value).__name__
+        raise RecipeError(
+            f"the penalty is {got}; expected one finite number (a real 0-D tensor), "
+            "e.g. penalty=ravine.penalties.l2(1e-4)"
         )
 
 

@@ -30,11 +30,16 @@ class BagOfWords(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, numbers: Tensor) -> Tensor:
-        """Scores [n, classes] of words [n, longest], filled up with 0: the sum of the rows of Wᵀ that
-        they name, and the bias."""
-        there = (numbers != NONE).to(self.linear.weight.dtype)
-        rows = F.embedding((numbers.long() - 1).clamp(min=0), self.linear.weight.T)
-        scores: Tensor = torch.einsum("nw,nwc->nc", self.dropout(there), rows) + self.linear.bias
+        """Scores [n, classes] of words [n, longest], filled up with 0: for each class the sum of the
+        weights that they name, and the bias.
+
+        Class by class, since gradients of gathered numbers add up four times as fast as those of
+        gathered rows (on a CPU).
+        """
+        there = self.dropout((numbers != NONE).to(self.linear.weight.dtype))
+        places = (numbers.long() - 1).clamp(min=0)
+        sums = [(there * weights[places]).sum(1) for weights in self.linear.weight]
+        scores: Tensor = torch.stack(sums, dim=1) + self.linear.bias
         return scores
 
 

@@ -27,6 +27,7 @@ AT_HAND: dict[str, Callable[[], Recipe]] = {
 OF_SETS: dict[str, Callable[[Folder], Recipe]] = {
     "mnist-softmax": images.mnist_softmax,
     "mnist-mlp": images.mnist_mlp,
+    "mnist-mlp-l2": images.mnist_mlp_l2,
     "fashion-cnn": images.fashion_cnn,
     "cifar10-mlp": images.cifar10_mlp,
     "cifar10-cnn": images.cifar10_cnn,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ravine.batches import Last, Order, per_epoch, shuffled
 from ravine.errors import RecipeError, SettingError
+from ravine.penalties import Penalty
 from ravine.recipes.data import load_split, load_training
 from ravine.recipes.examples import Examples, Split
 
@@ -19,6 +20,13 @@ Measure = Callable[[Tensor, Tensor], Tensor]
 
 SAMPLE = 4096
 """Examples that starts look at, and that batch-norm statistics are taken from."""
+
+EXPECTED = {
+    "cost": "(output, target) -> number, e.g. cost=torch.nn.functional.cross_entropy",
+    "metric": "(output, target) -> number, e.g. metric=torch.nn.functional.cross_entropy",
+    "penalty": "(parameters by name) -> number, e.g. penalty=ravine.penalties.l2(1e-4)",
+}
+"""Functions of a recipe."""
 
 COUNTS = {"epochs": 1, "steps": 1, "batch_size": 1, "workers": 0, "patience": 1}
 """Whole numbers of a recipe, or None, and where they start."""
@@ -48,6 +56,8 @@ class Recipe:
             memory; 0 reads them in this process. None: held in memory.
         patience: stop early after so many evaluations (of 27 in a full training) without a better
             validation metric, and go back to the best weights. None: train to the end.
+        penalty: of the trainable parameters, one of `ravine.penalties` or a function of yours, added to
+            the cost that is minimized; the cost on validation data is without it.
         target: a metric value that counts as "there"; by default the comparison derives one.
     """
 
@@ -67,6 +77,7 @@ class Recipe:
     batches: Order | None = None
     workers: int | None = None
     patience: int | None = None
+    penalty: Penalty | None = None
 
     def __post_init__(self) -> None:
         self._insist_on_name()
@@ -90,9 +101,9 @@ class Recipe:
                 f"recipe {self.name!r} has a model of type {type(self.model).__name__}; expected a "
                 "function that builds a new module, e.g. model=lambda: nn.Linear(64, 10)"
             )
-        for what in ("cost", "metric"):
+        for what in ("cost", "metric", "penalty"):
             value = getattr(self, what)
-            if what == "metric" and value is None:
+            if what != "cost" and value is None:
                 continue
             if not callable(value) or isinstance(value, type):
                 got = (
@@ -101,8 +112,7 @@ class Recipe:
                     else type(value).__name__
                 )
                 raise RecipeError(
-                    f"recipe {self.name!r} has {what}={got}; expected a function "
-                    f"(output, target) -> number, e.g. {what}=torch.nn.functional.cross_entropy"
+                    f"recipe {self.name!r} has {what}={got}; expected a function {EXPECTED[what]}"
                 )
 
     def _insist_on_numbers(self) -> None:
@@ -150,6 +160,11 @@ class Recipe:
     def measure(self) -> Measure:
         """The metric, or the cost where no metric was given."""
         return self.metric or self.cost
+
+    def objective(self, output: Tensor, target: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """What is minimized: the cost of a minibatch, and the penalty on the trainable parameters."""
+        cost = self.cost(output, target)
+        return cost if self.penalty is None else cost + self.penalty(parameters)
 
     @property
     def metric_name(self) -> str:

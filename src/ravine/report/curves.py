@@ -16,10 +16,10 @@ from ravine.training.records import Point, Run
 def cost_curves(study: Study) -> Curves:
     """The training cost of the final runs."""
     lines = _lines(study, lambda point: point.cost, maximize=False)
-    start = _start(lines, maximize=False)
+    start = start_of(lines, maximize=False)
     return Curves(
         caption=_curves_caption(study, lines, "training cost", False, words.number),
-        y=outcome_axis(_drawn(lines), start, False, words.number),
+        y=outcome_axis(drawn(lines), start, False, words.number),
         y_title="training cost",
         percent=False,
         lines=lines,
@@ -33,7 +33,7 @@ def validation_curves(study: Study) -> Curves:
     name = f"validation {metric.label}"
     return Curves(
         caption=_curves_caption(study, lines, name, maximize, metric.value),
-        y=outcome_axis(_drawn(lines), _start(lines, maximize), maximize, metric.tick),
+        y=outcome_axis(drawn(lines), start_of(lines, maximize), maximize, metric.tick),
         y_title=name,
         percent=metric.percent,
         lines=lines,
@@ -45,11 +45,12 @@ def _lines(study: Study, of: Callable[[Point], float], maximize: bool) -> tuple[
     for name, key in keys(study).items():
         runs = [run for run in study.final if run.trial.procedure == name and run.curve]
         if runs:
-            lines.append(_line(key, runs, of, -math.inf if maximize else math.inf))
+            lines.append(line_of(key, runs, of, -math.inf if maximize else math.inf))
     return tuple(lines)
 
 
-def _line(key: Key, runs: Sequence[Run], of: Callable[[Point], float], worst: float) -> Line:
+def line_of(key: Key, runs: Sequence[Run], of: Callable[[Point], float], worst: float) -> Line:
+    """The line of several runs; `worst` is what a run that diverged counts as."""
     steps = tuple(sorted({point.step for run in runs for point in run.curve}))
     rows = [_outcomes(run, steps, of, worst) for run in runs]
     columns = [[v for v in column if v is not None] for column in zip(*rows, strict=True)]
@@ -82,11 +83,12 @@ def quantile(values: Iterable[float], q: float) -> float:
     return float(ends[0] + part * (ends[1] - ends[0]))
 
 
-def _drawn(lines: Iterable[Line]) -> list[float]:
+def drawn(lines: Iterable[Line]) -> list[float]:
+    """All numbers that lines show."""
     return [v for line in lines for v in (*line.low, *line.middle, *line.high)]
 
 
-def _start(lines: Iterable[Line], maximize: bool) -> float:
+def start_of(lines: Iterable[Line], maximize: bool) -> float:
     """The worst median before training: where all curves begin."""
     starts = [line.middle[0] for line in lines if math.isfinite(line.middle[0])]
     return (min if maximize else max)(starts, default=math.nan)

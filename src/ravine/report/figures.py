@@ -186,7 +186,7 @@ def _median(line: Line, fact: Curves) -> go.Scatter:
         marker={"symbol": style.marker[0], "size": _size(style, 7), "maxdisplayed": 7},
         name=plain(line.key.title),
         meta=line.key.name,
-        hovertemplate=f"%{{x:,}} {fact.x_title}: %{{y:{'.2~%' if fact.percent else '.3~g'}}}",
+        hovertemplate=f"%{{x:,.3~f}} {fact.x_title}: %{{y:{'.2~%' if fact.percent else '.3~g'}}}",
     )
 
 
@@ -213,9 +213,9 @@ def _band(line: Line, y: Axis) -> go.Scatter:
     )
 
 
-def _pieces(line: Line) -> Iterator[list[tuple[int, float, float]]]:
+def _pieces(line: Line) -> Iterator[list[tuple[float, float, float]]]:
     """The band, without its infinite side, in pieces where the median itself is lost."""
-    piece: list[tuple[int, float, float]] = []
+    piece: list[tuple[float, float, float]] = []
     for step, low, middle, high in zip(line.steps, line.low, line.middle, line.high, strict=True):
         if math.isfinite(middle):
             low, high = (end if math.isfinite(end) else middle for end in (low, high))

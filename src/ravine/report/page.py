@@ -293,9 +293,13 @@ _ISOLATION_SIGNS = (
 
 
 def _curves(name: str, topic: str, fact: Curves, figures: Figures) -> str:
+    return section(name, topic, fact.caption, curves_body(fact, figures))
+
+
+def curves_body(fact: Curves, figures: Figures) -> str:
+    """Curves with a legend to hide and show them."""
     plot = figures.place(curves_figure(fact), fact.caption.alt)
-    body = legend(line.key for line in fact.lines) + axis_note(fact.y_title) + plot
-    return section(name, topic, fact.caption, body)
+    return legend(line.key for line in fact.lines) + axis_note(fact.y_title) + plot
 
 
 def _ranking(fact: Ranking, figures: Figures) -> str:

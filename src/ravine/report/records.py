@@ -106,7 +106,7 @@ class Line:
     """
 
     key: Key
-    steps: tuple[int, ...]
+    steps: tuple[float, ...]
     middle: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
@@ -115,7 +115,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Curves:
-    """One quantity during training, one line per optimizer."""
+    """One quantity during training, one line per optimizer; `x_title` is what its steps count."""
 
     caption: Caption
     y: Axis

@@ -11,12 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from ravine.api.ensembling import Ensembled
-from ravine.api.reproducing import Reproduction
 from ravine.comparison.records import Arm, Interval, Verdict
+from ravine.report.again.facts import facts_of
+from ravine.report.again.page import PAGE
 from ravine.report.arms import noun
 from ravine.report.effects import sentence
 from ravine.report.failures import what_failed
 from ravine.report.tuning import gained
+from ravine.reproduce import Reproduction
+from ravine.screen.tables import print_table
 
 
 def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
@@ -93,12 +96,18 @@ def _gain(gain: Interval | None) -> str:
 
 
 def print_reproduction(found: Reproduction) -> None:
-    """Each claim of the figure, whether it holds, and how the experiment differs."""
-    console = Console(highlight=False)
-    titles = {arm.name: arm.title for arm in found.verdict.arms}
-    console.print(f"\n{found.source}:", soft_wrap=True, markup=False)
-    for judged in found.judged:
-        line = f"  {judged.claim.said(titles)}: {judged.verdict}, P = {judged.p:.2f}"
-        console.print(line, soft_wrap=True, markup=False)
-    for sentence_ in found.differences:
+    """Each figure's lines in numbers, its claims and whether they hold, and how it all differs."""
+    console, fact = Console(highlight=False), facts_of(found)
+    for panel in fact.panels:
+        console.print(
+            f"\n{fact.source}, {panel.topic}: {panel.heading}", soft_wrap=True, markup=False
+        )
+        rows = [(row.title, row.lr, row.end) for row in panel.rows]
+        print_table(("", "lr", f"{panel.y} at the end"), rows)
+        for claim in panel.claims:
+            line = f"  {claim.claim}: {claim.verdict}, {claim.p}"
+            console.print(line, soft_wrap=True, markup=False)
+    console.print(f"\n{fact.answer}", soft_wrap=True, markup=False)
+    for sentence_ in fact.differences:
         console.print(sentence_, soft_wrap=True, markup=False)
+    console.print(f"\npage: {found.folder / PAGE}", soft_wrap=True, markup=False)

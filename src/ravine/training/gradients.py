@@ -17,9 +17,13 @@ Gradients = Callable[[Tensor, Tensors, Tensor, Tensor], tuple[Tensor, Tensor, Te
 
 
 def member_gradients(
-    model: torch.nn.Module, layout: Layout, cost: Callable[[Tensor, Tensor], Tensor]
+    model: torch.nn.Module,
+    layout: Layout,
+    objective: Callable[[Tensor, Tensor, Tensors], Tensor],
 ) -> Gradients:
     """Every member's gradient and cost on its own minibatch; nothing is summed over members.
+
+    `objective` is (output, target, parameters by name) -> 0-D.
 
     The function returned takes
         points: where to take gradients, [members, size];
@@ -32,7 +36,7 @@ def member_gradients(
         restart(model)
         after = dict(buffers)  # modules write to buffers in place: into these tensors
         output = functional_call(model, {**weights, **after}, (x,))
-        return cost(output, y), after
+        return objective(output, y, weights), after
 
     def one(
         point: Tensor, buffers: Tensors, x: Tensor, y: Tensor

@@ -159,7 +159,7 @@ class PopulationLane(Lane):
         """
         args = (points, buffers, inputs, targets)
         if inputs.shape not in self._gradients:
-            plain = member_gradients(self.model, self.layout, self.problem.recipe.cost)
+            plain = member_gradients(self.model, self.layout, self.problem.recipe.objective)
             made = Compiled(plain, args, False) if self.compiled else trace(plain, args)
             self._gradients[inputs.shape] = made
         return self._gradients[inputs.shape](*args)

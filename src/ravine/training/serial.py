@@ -170,7 +170,8 @@ class _Single:
             if snapshot is None
             else keyed(build_model(problem, trial.seed))
         )
-        self._params = [p for p in self._model.parameters() if p.requires_grad]
+        self._named = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
+        self._params = list(self._named.values())
         self._keyed = [module for module in self._model.modules() if isinstance(module, Keyed)]
         self._key_names = keys(list(constants(self._model)), trial.seed, 0)
         self._built = hidden.attributes(self._model, OURS)
@@ -185,9 +186,8 @@ class _Single:
 
     def listen(self, observe: Observe) -> None:
         """Let somebody hear of the steps to come."""
-        named = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
         self._observer = observe(
-            self._model, named, lambda: dict.fromkeys(named, float(self._hyper["lr"]))
+            self._model, self._named, lambda: dict.fromkeys(self._named, float(self._hyper["lr"]))
         )
         self._observer.start()
 
@@ -264,8 +264,7 @@ class _Single:
         eager.step(self._rule, *blocks, eager.with_totals(self._rule, *blocks, self._hyper))
         self.step += 1
         if self._observer is not None:
-            names = (n for n, p in self._model.named_parameters() if p.requires_grad)
-            self._observer.after_step(dict(zip(names, grads, strict=True)))
+            self._observer.after_step(dict(zip(self._named, grads, strict=True)))
         return cost.detach()
 
     def _gradients(self, cost: Tensor) -> tuple[Tensor, ...]:
@@ -301,7 +300,8 @@ class _Single:
         # call for CUDA each time, with a stack trace: 0.2 ms.)
         torch.default_generator.manual_seed(derive(seed, "noise", self.step))
         inputs, targets = self._feed.at(self.step)
-        return self._problem.recipe.cost(self._model(inputs[0]), targets[0])
+        output = self._model(inputs[0])
+        return self._problem.recipe.objective(output, targets[0], self._named)
 
     def first_cost(self) -> Tensor:
         """The cost of the next minibatch; buffers and attributes are left as they are."""

@@ -1,0 +1,103 @@
+"""A figure made again: its runs, and what they say of its claims. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ravine.comparison.protocol import final_scores
+from ravine.reproduce.claims import Judged, judge
+from ravine.reproduce.study import Panel, Quantity, Study
+from ravine.training.records import Point, Run
+
+RESOLUTION = 1e-7
+"""Logarithms are taken of no less: a cost in float32 knows nothing smaller beside 1."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a figure.
+
+    Attributes:
+        name, title: as files know it, and in print.
+        lr: its learning rate.
+        epoch: gradient steps in an epoch.
+        runs: its trainings on fresh seeds; `Point.validation_metric` is what is drawn and judged.
+    """
+
+    name: str
+    title: str
+    lr: float
+    epoch: float
+    runs: Sequence[Run]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A figure made again.
+
+    Attributes:
+        panel: what it is.
+        lines: one for each optimizer or setting, in the order asked for.
+        judged: the claims, with their probabilities.
+        report: the page of the comparison behind it, seen from the experiment's folder; None if
+            nothing was searched.
+    """
+
+    panel: Panel
+    lines: Sequence[Line]
+    judged: Sequence[Judged]
+    report: str | None = None
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Of the lines."""
+        return {line.name: line.title for line in self.lines}
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """An experiment made again.
+
+    Attributes:
+        study: what it is. scale: its size.
+        made: its figures.
+        folder: where all of it lies.
+        environment: versions and machine.
+    """
+
+    study: Study
+    scale: float
+    made: Sequence[Made]
+    folder: Path
+    environment: Mapping[str, str]
+
+
+def shown(run: Run, quantity: Quantity) -> Run:
+    """A run whose metric is what a figure shows."""
+    if quantity == "validation_metric":
+        return run
+    return replace(run, curve=tuple(replace(p, validation_metric=p.cost) for p in run.curve))
+
+
+def judged(panel: Panel, lines: Sequence[Line]) -> list[Judged]:
+    """The claims of a figure, given its lines."""
+    names = [line.name for line in lines]
+    return [judge(claim, _scores(panel, lines, claim.share), names) for claim in panel.claims]
+
+
+def _scores(panel: Panel, lines: Sequence[Line], share: float) -> np.ndarray:
+    """What is judged, [lines][seeds]; a run that diverged has the worst value there is."""
+    runs = [replace(r, curve=_until(r.curve, share)) for line in lines for r in line.runs]
+    scores = np.array(final_scores(runs, [line.name for line in lines], maximize=False))
+    return np.log(np.maximum(scores, RESOLUTION)) if panel.log else scores
+
+
+def _until(curve: Sequence[Point], share: float) -> tuple[Point, ...]:
+    """A curve up to the evaluation nearest to a share of it, one after the first at least."""
+    end = share * curve[-1].step
+    last = min(curve[1:], key=lambda point: abs(point.step - end)).step
+    return tuple(point for point in curve if point.step <= last)
