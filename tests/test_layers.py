@@ -49,10 +49,12 @@ BELOW = {
         *("training", "recipes", "engines", "transforms", "rules", "batches", "schedules"),
         *("initializers", "diagnostics", "snippets", "errors"),
     ],
+    "distributed": ["comparison", "training", "datasets", "recipes", "errors"],
     "report": ["comparison", "diagnostics", "training", "rules", "errors"],
     "reproduce": ["comparison", "recipes"],
     "api": [
         "reproduce",
+        "distributed",
         "strategies",
         *("environment", "report", "comparison", "diagnostics", "training", "recipes", "rules"),
         "batches",

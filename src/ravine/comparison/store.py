@@ -133,6 +133,12 @@ class Store:
                 [(name, json.dumps(value, sort_keys=True)) for name, value in facts.items()],
             )
 
+    def enter(self, stage: str, trials: Iterable[Trial]) -> None:
+        """Put trials down in the order in which `runs` will give them, whichever is saved first."""
+        with self._transaction():
+            for trial in trials:
+                self._trial_id(stage, trial)
+
     def save(self, stage: str, members: Sequence[Member]) -> None:
         """Make the members' new points and snapshots durable, all of them or none.
 

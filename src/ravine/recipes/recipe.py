@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from ravine.batches import Last, Order, per_epoch, shuffled
 from ravine.errors import RecipeError, SettingError
 from ravine.recipes.data import load_split, load_training
 from ravine.recipes.examples import Examples, Split
+from ravine.recipes.origin import Origin
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 """(output, target) -> 0-D mean over the examples."""
@@ -49,6 +50,7 @@ class Recipe:
         patience: stop early after so many evaluations (of 27 in a full training) without a better
             validation metric, and go back to the best weights. None: train to the end.
         target: a metric value that counts as "there"; by default the comparison derives one.
+        origin: what `find` found it by; None for one that was made otherwise, or changed since.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Recipe:
     batches: Order | None = None
     workers: int | None = None
     patience: int | None = None
+    origin: Origin | None = field(init=False, default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         self._insist_on_name()
