@@ -19,6 +19,10 @@ FILE = "run.sqlite"
 APPLICATION_ID = 0x52415649  # "RAVI": tells our files from other programs' databases
 VERSION = 3
 
+NO_ROOM = ("disk is full", "disk I/O error")
+"""What SQLite says where nothing more can be written: of a full disk, and of a file that may not grow
+(a quota)."""
+
 SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE trials (
@@ -115,10 +119,11 @@ class Store:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite has ended it where the disk is full
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def fact(self, name: str) -> Any:
         """A named fact about the comparison, or None."""
@@ -287,6 +292,11 @@ def explained(folder: Path) -> Iterator[None]:
             raise FolderError(
                 f"{folder} is in use by another ravine process; wait for it, "
                 "or choose another --out"
+            ) from error
+        if any(sign in str(error) for sign in NO_ROOM):
+            raise FolderError(
+                f"cannot write {folder / FILE} ({error}), is its disk full? All that finished is kept: "
+                "make room and type the same command again, or choose another --out"
             ) from error
         raise FolderError(f"cannot use {folder / FILE}: {error}; choose another --out") from error
     except sqlite3.DatabaseError as error:

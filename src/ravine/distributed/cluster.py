@@ -6,6 +6,8 @@ import importlib.util
 import logging
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +23,10 @@ AUTO = "auto"
 """In place of an address: the cluster that runs on this machine."""
 
 ANSWER = 5.0
-"""Seconds that an address has to answer in. Ray itself waits for a minute, then ends the process."""
+"""Seconds that an address has to answer in."""
+
+HEALTH = 20.0
+"""Seconds in which it has to say that it is Ray. Ray's own `init` asks a stranger for ever."""
 
 EXPECTED = (
     f"expected HOST:PORT of a running cluster (`ray start --head` prints it), ray://HOST:10001 from "
@@ -89,6 +94,7 @@ def connected(address: str) -> Iterator[Cluster]:
         ClusterError: see `check_address`; or Ray cannot connect.
     """
     check_address(address)
+    _check_health(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray asks, and reports
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of a change
     import ray
@@ -106,9 +112,28 @@ def connected(address: str) -> Iterator[Cluster]:
             include_dashboard=False if address == LOCAL else None,
         )
     except Exception as error:  # of many kinds, from ConnectionError to what gRPC raises
-        raise ClusterError(f"--ray {address}: {said(error)}; {EXPECTED}") from error
+        raise _refused(address, said(error)) from error
     try:
         yield Cluster(ray)
     finally:
         ray.shutdown()
         ray._private.worker._worker_logs_enabled = True
+
+
+def _check_health(address: str) -> None:
+    """Raise ClusterError unless Ray answers at HOST:PORT; other addresses Ray checks itself."""
+    if address in (LOCAL, AUTO) or address.startswith("ray://"):
+        return
+    ask = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    try:
+        told = subprocess.run(ask, capture_output=True, text=True, timeout=HEALTH, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise _refused(address, f"what answers there is no Ray, after {HEALTH:g} s") from error
+    if told.returncode:
+        raise _refused(address, (told.stderr.strip().splitlines() or ["it is not healthy"])[-1])
+
+
+def _refused(address: str, why: str) -> ClusterError:
+    return ClusterError(
+        f"--ray {address}: {why}; {EXPECTED}. A cluster with tokens also wants RAY_AUTH_MODE=token"
+    )

@@ -114,12 +114,14 @@ class RayExecutor(Executor):
 
     def _cause(self, error: Any) -> Exception:
         """What went wrong in a worker, as it would have here."""
-        if "failed to import" in str(error) or not isinstance(error.cause, Exception):
-            return ClusterError(
-                f"a worker cannot begin ({said(error.cause)}); "
-                "expected ravine, in the same version, on every machine"
-            )
-        return error.cause
+        cause = error.cause
+        begun = not isinstance(cause, self._cluster.ray.exceptions.RayError)
+        if isinstance(cause, Exception) and begun and "failed to import" not in str(cause):
+            return cause
+        return ClusterError(
+            f"a worker cannot begin ({said(cause)}); "
+            "expected ravine, installed in the same version on every machine"
+        )
 
     def _room(self) -> int:
         """How many chunks may be under way."""

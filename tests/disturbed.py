@@ -1,0 +1,88 @@
+"""Comparisons on the command line that are disturbed, and what is left of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SHORT = ["--optimizers", "sgd,adam", "--steps", "54"]
+
+POINTS = """
+    SELECT stage, procedure, hyper, seed, step, saved_at
+    FROM points JOIN trials ON id = trial
+"""
+
+
+def start(
+    out: Path, *options: str, recipe: str = "digits-softmax", largest_file: int | None = None
+) -> subprocess.Popen:
+    """A short comparison in a process of its own.
+
+    Args:
+        out, options: its run folder, and what else is typed.
+        recipe: what is trained.
+        largest_file: bytes that a file may have (RLIMIT_FSIZE).
+    """
+    inherited = {name: os.environ[name] for name in ("PYTHONPATH", "HOME") if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-m", "ravine", "compare", recipe, "--out", str(out), *SHORT, *options],
+        env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", **inherited},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=None if largest_file is None else _limiting(largest_file),
+    )
+
+
+def _limiting(size: int) -> Callable[[], None]:
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def finish(process: subprocess.Popen) -> str:
+    """Wait for a comparison that has to succeed; what it said on standard error."""
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    return said
+
+
+def verdict(out: Path) -> dict:
+    """verdict.json without what a clock or the command line gives, and what instruments saw of failed
+    trials, which measure when there is time."""
+    found = json.loads((out / "verdict.json").read_text())
+    del found["environment"]
+    for setting in found["failures"]["settings"]:
+        del setting["cause"], setting["explanation"]
+    for arm in found["arms"]:
+        del arm["seconds_to_target"]
+    return found
+
+
+def saved(out: Path) -> dict:
+    """When each point was stored."""
+    if not (out / "run.sqlite").exists():
+        return {}
+    database = sqlite3.connect(out / "run.sqlite")
+    tables = database.execute("SELECT name FROM sqlite_master WHERE name = 'points'").fetchall()
+    rows = database.execute(POINTS).fetchall() if tables else []  # killed before it was made
+    database.close()
+    return {row[:-1]: row[-1] for row in rows}
+
+
+def kill_after(process: subprocess.Popen, file: Path, writes: int, delay: float) -> None:
+    """Kill a process some time after it has written to the database so many times."""
+    seen, count = None, 0
+    while process.poll() is None and count < writes:
+        state = (file.stat().st_size, file.stat().st_mtime_ns) if file.exists() else None
+        count += state != seen
+        seen = state
+        time.sleep(0.001)
+    time.sleep(delay)
+    process.kill()
+    process.wait()
