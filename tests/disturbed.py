@@ -11,11 +11,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from ravine.training.records import Curve
 
 SHORT = ["--optimizers", "sgd,adam", "--steps", "54"]
 
 POINTS = """
-    SELECT stage, procedure, hyper, seed, step, saved_at
+    SELECT stage, procedure, hyper, seed, curve, saved_at
     FROM points JOIN trials ON id = trial
 """
 
@@ -45,6 +48,31 @@ def _limiting(size: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
+def training_workers(process: subprocess.Popen) -> list[int]:
+    """The Ray workers below a process that train at this moment."""
+    return [pid for pid, title in under(process).items() if title.startswith("ray::train_chunk")]
+
+
+def under(process: subprocess.Popen) -> dict[int, str]:
+    """The processes below one, and their titles."""
+    import psutil
+
+    try:
+        below = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return {}
+    return {child.pid: _title(child) for child in below}
+
+
+def _title(process: Any) -> str:
+    import psutil
+
+    try:
+        return str((process.cmdline() or [""])[0])
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
+
+
 def finish(process: subprocess.Popen) -> str:
     """Wait for a comparison that has to succeed; what it said on standard error."""
     _, said = process.communicate()
@@ -72,11 +100,19 @@ def saved(out: Path) -> dict:
     tables = database.execute("SELECT name FROM sqlite_master WHERE name = 'points'").fetchall()
     rows = database.execute(POINTS).fetchall() if tables else []  # killed before it was made
     database.close()
-    return {row[:-1]: row[-1] for row in rows}
+    return {
+        (*trial, point.step): saved_at
+        for *trial, curve, saved_at in rows
+        for point in Curve.unpack(curve)
+    }
 
 
-def kill_after(process: subprocess.Popen, file: Path, writes: int, delay: float) -> None:
-    """Kill a process some time after it has written to the database so many times."""
+def kill_after(process: subprocess.Popen, file: Path, writes: int, delay: float) -> dict[int, str]:
+    """Kill a process some time after it has written to the database so many times.
+
+    Returns:
+        The processes that were below it.
+    """
     seen, count = None, 0
     while process.poll() is None and count < writes:
         state = (file.stat().st_size, file.stat().st_mtime_ns) if file.exists() else None
@@ -84,5 +120,7 @@ def kill_after(process: subprocess.Popen, file: Path, writes: int, delay: float)
         seen = state
         time.sleep(0.001)
     time.sleep(delay)
+    below = under(process)
     process.kill()
     process.wait()
+    return below

@@ -231,8 +231,8 @@ def rung_steps(total: int, rung: int) -> int:
 def score(runs: Sequence[Run], maximize: bool, until: float | None = None) -> Score:
     """The score of a configuration: means over its runs at step `until`, or where they ended."""
     sign = -1 if maximize else 1
-    curves = [[p for p in run.curve if until is None or p.step <= until] for run in runs]
-    if not all(point.finite for curve in curves for point in curve):
+    curves = [run.curve if until is None else run.curve.until(until) for run in runs]
+    if not all(curve.healthy == len(curve) for curve in curves):
         return WORST
     ends = [curve[-1] for curve in curves]
     return (

@@ -188,8 +188,8 @@ def _test(runs: Sequence[Run], sign: int) -> Interval | None:
 def to_target(runs: Sequence[Run], sign: int, target: float) -> float:
     """Median over seeds of the first evaluated step at the target; infinite for a miss."""
     steps = statistics.steps_to_target(
-        [[point.step for point in run.curve] for run in runs],
-        [[sign * point.validation_metric for point in run.curve] for run in runs],
+        [run.curve.steps for run in runs],
+        [sign * run.curve.validation_metrics for run in runs],
         sign * target,
     )
     return statistics.median(steps)

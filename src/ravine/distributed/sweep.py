@@ -106,8 +106,8 @@ class RayExecutor(Executor):
                     "a recipe that does not end its process"
                 ) from error
             self._note(
-                f"a worker was lost ({type(error).__name__}); its "
-                f"{len(flight.members)} runs train again from step {flight.members[0].step}"
+                f"a worker was lost ({type(error).__name__}); runs that train again from step "
+                f"{flight.members[0].step}: {len(flight.members)}"
             )
             return None
         return members
