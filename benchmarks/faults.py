@@ -186,8 +186,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             results[name] = case(Path(folder))
         print(f"{name}: {json.dumps(results[name])}", flush=True)
-    lines = {"environment": environment(None), "results": results}
-    FILE.write_text(json.dumps(lines, indent=2) + "\n")
+        lines = {"environment": environment(None), "results": results}
+        FILE.write_text(json.dumps(lines, indent=2) + "\n")
 
 
 if __name__ == "__main__":

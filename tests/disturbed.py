@@ -50,15 +50,16 @@ def _limiting(size: int) -> Callable[[], None]:
 
 def training_workers(process: subprocess.Popen) -> list[int]:
     """The Ray workers below a process that train at this moment."""
-    return [pid for pid, title in under(process).items() if title.startswith("ray::train_chunk")]
+    below = titles_below(process.pid)
+    return [pid for pid, title in below.items() if title.startswith("ray::train_chunk")]
 
 
-def under(process: subprocess.Popen) -> dict[int, str]:
+def titles_below(pid: int) -> dict[int, str]:
     """The processes below one, and their titles."""
     import psutil
 
     try:
-        below = psutil.Process(process.pid).children(recursive=True)
+        below = psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return {}
     return {child.pid: _title(child) for child in below}
@@ -120,7 +121,7 @@ def kill_after(process: subprocess.Popen, file: Path, writes: int, delay: float)
         seen = state
         time.sleep(0.001)
     time.sleep(delay)
-    below = under(process)
+    below = titles_below(process.pid)
     process.kill()
     process.wait()
     return below
