@@ -1,10 +1,8 @@
-"""A Ray cluster of this machine, and recipes that travel to it."""
+"""A Ray cluster of this machine."""
 
 from __future__ import annotations
 
 import pytest
-
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'ravine[ray]'")
 
 from ravine.distributed import LOCAL, connected
 

@@ -11,7 +11,13 @@ from ravine.cli import main
 from ravine.distributed import check_address
 from ravine.errors import ClusterError
 
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None,
+    reason="Ray is not installed: pip install 'ravine[ray]'",
+)
 
+
+@needs_ray
 def test_where_nobody_answers():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -20,6 +26,7 @@ def test_where_nobody_answers():
         check_address(f"127.0.0.1:{port}")
 
 
+@needs_ray
 @pytest.mark.parametrize("address", ["digits-mlp", "host:", ":6379", "host:port", "ray://host"])
 def test_what_is_no_address(address):
     with pytest.raises(ClusterError, match="expected HOST:PORT of a running cluster"):

@@ -24,6 +24,8 @@ from tests.distributed import recipes
 from tests.disturbed import titles_below, verdict
 from tests.problems import digits_recipe, plain
 
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'ravine[ray]'")
+
 LANE = {"name": "population", "compiled": False, "capacity": 4, "threads": 1}
 
 
