@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ravine.errors import ClusterError
-from ravine.errors import said
+from ravine.errors import ClusterError, said
 
 LOCAL = "local"
 """In place of an address: a cluster of this machine's cores, for as long as it is needed."""

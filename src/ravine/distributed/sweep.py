@@ -9,8 +9,7 @@ from typing import Any
 
 from ravine.distributed.cluster import Cluster
 from ravine.distributed.work import Parcel, train_chunk
-from ravine.errors import ClusterError
-from ravine.errors import said
+from ravine.errors import ClusterError, said
 from ravine.training.executor import Executor
 from ravine.training.lane import Member, Tick
 

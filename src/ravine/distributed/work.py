@@ -17,10 +17,9 @@ import torch
 
 from ravine.comparison.identity import PLAIN, fingerprint
 from ravine.datasets.source import VARIABLE
-from ravine.errors import ClusterError, RecipeError
+from ravine.errors import ClusterError, RecipeError, said
 from ravine.recipes import Problem, Recipe, find_again, load
 from ravine.recipes.origin import Origin
-from ravine.errors import said
 from ravine.training.choose import make_lane
 from ravine.training.lane import Lane, Member, unheard
 from ravine.training.procedure import Procedure
