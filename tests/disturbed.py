@@ -17,6 +17,8 @@ from ravine.training.records import Curve
 
 SHORT = ["--optimizers", "sgd,adam", "--steps", "54"]
 
+CALM = {"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+
 POINTS = """
     SELECT stage, procedure, hyper, seed, curve, saved_at
     FROM points JOIN trials ON id = trial
@@ -36,7 +38,8 @@ def start(
     inherited = {name: os.environ[name] for name in ("PYTHONPATH", "HOME") if name in os.environ}
     return subprocess.Popen(
         [sys.executable, "-m", "ravine", "compare", recipe, "--out", str(out), *SHORT, *options],
-        env={"OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", **inherited},
+        # without bytecode: a limit would leave half of a file, which nobody could import
+        env={**CALM, **inherited},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
