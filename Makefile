@@ -34,6 +34,8 @@ bench: $(READY)  ## run the benchmarks; they write benchmarks/results
 	$(BIN)/python -m benchmarks.remedies
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/reproduce.py
+	$(BIN)/python -m benchmarks.faults
+	$(BIN)/python -m benchmarks.large_report
 
 clean:  ## remove .venv, caches and runs/demo
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache runs/demo

@@ -50,6 +50,7 @@ BELOW = {
         *("training", "recipes", "engines", "transforms", "rules", "batches", "schedules"),
         *("initializers", "diagnostics", "snippets", "errors"),
     ],
+    "distributed": ["comparison", "training", "datasets", "recipes", "errors"],
     "report": ["reproduce", "comparison", "diagnostics", "training", "rules", "errors"],
     "reproduce": [
         *("comparison", "training", "recipes", "datasets", "schedules", "rules"),
@@ -57,6 +58,7 @@ BELOW = {
     ],
     "api": [
         "reproduce",
+        "distributed",
         "strategies",
         *("environment", "report", "comparison", "diagnostics", "training", "recipes", "rules"),
         "batches",

@@ -110,6 +110,13 @@ def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
         "hyperparameters, too",
     )
     compare.add_argument("--lane", default="auto", help="auto (default), serial or population")
+    compare.add_argument(
+        "--ray",
+        nargs="?",
+        const="local",
+        metavar="ADDRESS",
+        help="train on a Ray cluster: HOST:PORT, auto, or (without an address) this machine's cores",
+    )
     compare.set_defaults(
         run=_compare, stopped="all that finished is kept. The same command continues."
     )
@@ -295,6 +302,7 @@ def _choices(arguments: argparse.Namespace) -> dict[str, Any]:
         "trials": arguments.trials,
         "seed": arguments.seed,
         "lane": arguments.lane,
+        "ray": arguments.ray,
     }
 
 

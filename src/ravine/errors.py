@@ -8,7 +8,8 @@
     │   ├── SettingError      a number or option outside what is allowed (also a ValueError)
     │   │   └── ParameterError    parameters or gradients that an optimizer cannot step (also a
     │   │                           TypeError and a RuntimeError, of which torch raises one or other)
-    │   └── FolderError       the output folder cannot be used
+    │   ├── FolderError       the output folder cannot be used
+    │   └── ClusterError      no other processes or machines to train on, or they were lost
 
 Each message says what came, what was expected and what to type instead.
 A diverging run is an outcome that is recorded, never an exception.
@@ -68,6 +69,10 @@ class ParameterError(SettingError, TypeError, RuntimeError):
 
 class FolderError(InputError):
     """An output folder that cannot be written, read, or continued."""
+
+
+class ClusterError(InputError):
+    """A cluster that is not there, cannot train this recipe, or lost its workers too often."""
 
 
 def said(error: BaseException) -> str:

@@ -62,7 +62,7 @@ def forget(out) -> None:
 
 def found_in(out):
     store = Store(out)
-    found = autopsy.failures(store)
+    found = autopsy.failures(store, store.runs("selection"), store.runs("final"))
     store.close()
     return found
 

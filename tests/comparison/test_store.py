@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import sqlite3
 
@@ -13,6 +14,7 @@ from ravine.comparison.store import FILE, Store
 from ravine.errors import FolderError
 from ravine.training.lane import Member
 from ravine.training.records import Point, Run, Trial
+from tests.disturbed import finish, saved, start
 
 TRIAL = Trial("sgd", {"lr": 0.1}, 7)
 CURVE = (Point(0, 1.0, 2.0, 0.5), Point(3, math.nan, math.inf, 0.25))
@@ -126,3 +128,33 @@ def test_an_empty_file_left_by_a_kill_is_begun_anew(tmp_path):
     store.set_facts(a=[1, 2])
     assert store.fact("a") == [1, 2]
     store.close()
+
+
+def test_runs_come_in_the_order_in_which_they_were_entered(store):
+    others = [Trial("sgd", {"lr": rate}, 7) for rate in (0.3, 0.2)]
+    store.enter("final", [TRIAL, *others])
+    assert store.runs("final") == []  # none has begun
+    for trial in (others[1], TRIAL):
+        store.save("final", [Member(Run(trial, CURVE[:1]), {})])
+    assert [run.trial for run in store.runs("final")] == [TRIAL, others[1]]
+
+
+def test_a_curve_is_the_same_however_it_was_saved(store):
+    curve = tuple(Point(step, 1 / (step + 3), math.pi * step, step / 7) for step in range(9))
+    for points in (1, 2, 2, 9):
+        store.save("final", [Member(Run(TRIAL, curve[:points]), {})])
+        assert store.run("final", TRIAL).curve == curve[:points]
+    assert store.runs("final") == [Run(TRIAL, curve)]
+    assert [point.step for point in store.run("final", TRIAL).curve] == list(range(9))
+
+
+@pytest.mark.parametrize("largest_file", [3_000, 60_000])
+def test_a_disk_without_room_loses_nothing(tmp_path, largest_file):
+    """Files may grow so far and no further (RLIMIT_FSIZE), as on a full disk."""
+    out = tmp_path / "run"
+    _, said = start(out, "--lane", "serial", largest_file=largest_file).communicate()
+    assert re.search(r"ravine: error: cannot write .*make room and type the same command", said)
+    before = saved(out)
+    assert bool(before) == (largest_file > 3_000)
+    finish(start(out, "--lane", "serial"))
+    assert before.items() <= saved(out).items()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from ravine import report
 from ravine.api.given import AnyRecipe, check_seed, listed, loaded, resolve
@@ -20,12 +22,14 @@ from ravine.comparison.progress import Progress
 from ravine.comparison.protocol import SELECTION_SEEDS, Comparison, seeds_of
 from ravine.comparison.records import Settings, Study, Verdict
 from ravine.comparison.store import Store, explained
+from ravine.distributed import Cluster, RayExecutor, check_address, connected, packed
 from ravine.environment import environment
 from ravine.errors import SettingError
 from ravine.initializers import Initializer, Start
 from ravine.recipes import Problem, Recipe
 from ravine.rules import Rule
 from ravine.training.choose import check_lane, choose, make_lane
+from ravine.training.executor import Executor, Here
 from ravine.training.lane import Lane
 from ravine.training.procedure import Procedure
 from ravine.training.records import Trial
@@ -50,6 +54,7 @@ def compare(
     seed: int = 0,
     trials: int = space.FEWEST,
     lane: str = "auto",
+    ray: str | None = None,
     progress: Progress | None = None,
     command: str | None = None,
 ) -> Verdict:
@@ -76,6 +81,8 @@ def compare(
             together the more there are; from 25 on the other hyperparameters that its rule declares
             `tunable` are searched, too, by scrambled Halton points.
         lane: "auto", "serial" or "population".
+        ray: train on a Ray cluster: its address, "auto" for the one that runs on this machine, "local"
+            for one of this machine's cores. None: in this process.
         progress: hears what happens.
         command: what to type to get this again, for the report; by default the command line.
 
@@ -94,6 +101,7 @@ def compare(
         seed=seed,
         trials=trials,
         lane=lane,
+        ray=ray,
     )
     return run(prepared, progress or Progress(), command).verdict
 
@@ -104,7 +112,7 @@ class Prepared:
 
     Attributes:
         problem: the recipe, loaded. compared: the arms. settings: what decides the outcome.
-        lane: the one asked for. folder: where it goes.
+        lane: the one asked for. folder: where it goes. ray: the cluster's address; None: here.
     """
 
     problem: Problem
@@ -112,6 +120,7 @@ class Prepared:
     settings: Settings
     lane: str
     folder: Path
+    ray: str | None = None
 
 
 def prepare(
@@ -127,6 +136,7 @@ def prepare(
     seed: int = 0,
     trials: int = space.FEWEST,
     lane: str = "auto",
+    ray: str | None = None,
 ) -> Prepared:
     """Load a recipe and check everything that `compare` is given. Nothing is written."""
     problem = loaded(recipe, steps, epochs)
@@ -150,8 +160,10 @@ def prepare(
     check_seed(seed)
     check_lane(lane)
     space.insist_on_trials(trials)
+    if ray is not None:
+        check_address(ray)
     settings = Settings(tuple(arms), problem.steps, seed, trials)
-    return Prepared(problem, compared, settings, lane, folder_of(problem.recipe, out))
+    return Prepared(problem, compared, settings, lane, folder_of(problem.recipe, out), ray)
 
 
 def bind(prepared: Prepared) -> None:
@@ -162,15 +174,12 @@ def bind(prepared: Prepared) -> None:
 
 def run(prepared: Prepared, progress: Progress, command: str | None) -> Study:
     """Train what is left of a comparison, and write its folder."""
-    problem, arms, settings = prepared.problem, prepared.compared.procedures, prepared.settings
+    problem, arms = prepared.problem, prepared.compared.procedures
     with explained(prepared.folder), closing(Store(prepared.folder)) as store:
         _bind(prepared, store)
         if store.fact("outcome") is None:
-            fitting, count = _lane(
-                problem, prepared.compared, settings, prepared.lane, store, command, progress
-            )
-            with threads(count):
-                Comparison(problem, arms, settings, fitting, store, progress).run()
+            with _cluster(prepared.ray) as cluster:
+                _train(prepared, store, command, progress, cluster)
         explain(problem, arms, store, progress)
         study = write(store)
         members.keep(problem, arms, store, study)
@@ -201,6 +210,30 @@ def rewrite(folder: Path) -> Path:
     return folder / REPORT
 
 
+def _cluster(ray: str | None) -> AbstractContextManager[Cluster | None]:
+    return nullcontext() if ray is None else connected(ray)
+
+
+def _train(
+    prepared: Prepared,
+    store: Store,
+    command: str | None,
+    progress: Progress,
+    cluster: Cluster | None,
+) -> None:
+    """Train all that the comparison asks for, here or on a cluster."""
+    problem, arms, settings = prepared.problem, prepared.compared.procedures, prepared.settings
+    lane, count = _lane(
+        problem, prepared.compared, settings, prepared.lane, store, command, progress, cluster
+    )
+    executor: Executor = Here(lane)
+    if cluster is not None:
+        parcel = packed(problem, arms, store.fact("lane"), store.fact("recipe"))
+        executor = RayExecutor(cluster, parcel, count, progress.note)
+    with threads(count):
+        Comparison(problem, arms, settings, lane, executor, store, progress).run()
+
+
 def _lane(
     problem: Problem,
     compared: Arms,
@@ -209,14 +242,20 @@ def _lane(
     store: Store,
     command: str | None,
     progress: Progress,
+    cluster: Cluster | None,
 ) -> tuple[Lane, int]:
-    """The lane of a new comparison, or the one it was begun with; and its number of threads."""
+    """The lane of a new comparison, or the one it was begun with; and its number of threads.
+
+    On a cluster every core trains chunks of its own, so these are the smaller, the more there are.
+    """
     arms = compared.procedures
-    capacity = len(arms) * search.SURVIVORS * SELECTION_SEEDS
+    places = 1 if cluster is None else max(1, cluster.cores)
     stored = store.fact("lane")
     if stored is None:
-        work = len(arms) * _least_work(settings)
-        choice = choose(problem, arms, _sample(arms, settings), asked, capacity, work)
+        capacity = max(2, -(-len(arms) * search.SURVIVORS * SELECTION_SEEDS // places))
+        work = len(arms) * _least_work(settings) // places
+        with threads(torch.get_num_threads() if cluster is None else 1):
+            choice = choose(problem, arms, _sample(arms, settings), asked, capacity, work)
         about = f"{choice.lane.title}: {choice.reason}"
         progress.note(f"training {about}")
         stored = {
@@ -227,6 +266,8 @@ def _lane(
             "asked": asked,
         }
         machine = {**environment(command), "threads": str(choice.threads)}
+        if cluster is not None:
+            machine["cluster"] = cluster.title
         store.set_facts(
             problem=_problem_facts(problem, compared, choice.step_seconds),
             environment={"lane": about, **machine},

@@ -35,6 +35,7 @@ class Choices(TypedDict, total=False):
     seed: int
     trials: int
     lane: str
+    ray: str | None
 
 
 def compare_several(
@@ -57,7 +58,8 @@ def compare_several(
         recipes: at least two, as for `compare`, of different names.
         optimizers, progress, command: as for `compare`.
         out: the folder; by default runs/ and all names, joined by "+".
-        choices: init, schedule, batches, epochs, steps, seed, trials and lane as for `compare`, for all.
+        choices: init, schedule, batches, epochs, steps, seed, trials, lane and ray as for `compare`,
+            for all.
 
     Raises:
         InputError: something that was given cannot be used; the message says what to change.

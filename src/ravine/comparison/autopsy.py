@@ -45,9 +45,8 @@ findings say only what is certain."""
 FACT = "explanations"
 
 
-def failures(store: Store) -> Failures:
-    """The failed trials of a finished comparison, with what is stored about why."""
-    selection, final = store.runs("selection"), store.runs("final")
+def failures(store: Store, selection: Sequence[Run], final: Sequence[Run]) -> Failures:
+    """The failed trials among the runs of a finished comparison, with what is stored about why."""
     maximize = store.fact("problem")["maximize"]
     stored = store.fact(FACT)
     settings = tuple(
@@ -70,8 +69,9 @@ def explain(
         store: the folder of a comparison that has come to its end.
         progress: hears what happens.
     """
-    found = failures(store)
-    runs = [*store.runs("selection"), *store.runs("final")]
+    selection, final = store.runs("selection"), store.runs("final")
+    found = failures(store, selection, final)
+    runs = [*selection, *final]
     taken = sum(_steps(run, problem) for run in runs)
     lane = store.fact("lane")
     planned = plan(found.settings, problem.steps, SHARE * taken / DEARNESS[lane["name"]])

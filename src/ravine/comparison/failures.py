@@ -6,9 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ravine.comparison.records import Failure
 from ravine.comparison.space import Configuration
-from ravine.training.records import Run
+from ravine.training.records import Curve, Run
+
+Array = NDArray[np.float64]
 
 GONE = 0.1
 """A trial is stuck if it has come less than this share of the way from its own untrained metric to
@@ -28,13 +33,8 @@ class Bar:
 
     def __init__(self, runs: Iterable[Run], maximize: bool):
         self._sign = -1 if maximize else 1
-        self._best: dict[int, float] = {}
-        for run in runs:
-            for point in run.curve:
-                if not point.finite:
-                    break
-                value = self._sign * point.validation_metric
-                self._best[point.step] = min(value, self._best.get(point.step, math.inf))
+        steps, lowest = _lowest([run.curve[: run.curve.healthy] for run in runs], self._sign)
+        self._best = dict(zip(steps.astype(int).tolist(), lowest.tolist(), strict=True))
         self._last = max(self._best, default=0)
 
     def best(self, step: int) -> float | None:
@@ -59,6 +59,20 @@ class Bar:
             return "stuck" if step == self._last else "fine"
         start, end = (self._sign * run.curve[i].validation_metric for i in (0, -1))
         return "stuck" if start - end < GONE * (start - best) else "fine"
+
+
+def _lowest(curves: Iterable[Curve], sign: int) -> tuple[Array, Array]:
+    """All steps of curves, ascending, and the lowest metric (times `sign`) at each."""
+    steps, lowest = np.empty(0), np.empty(0)
+    for curve in curves:
+        if not np.array_equal(steps[: len(curve)], curve.steps):
+            every = np.union1d(steps, curve.steps)
+            wider = np.full(len(every), math.inf)
+            wider[np.searchsorted(every, steps)] = lowest
+            steps, lowest = every, wider
+        places = np.searchsorted(steps, curve.steps)
+        lowest[places] = np.minimum(lowest[places], sign * curve.validation_metrics)
+    return steps, lowest
 
 
 def failed(

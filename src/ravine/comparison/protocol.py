@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 
 from ravine.comparison import search, space, statistics
 from ravine.comparison.progress import Progress
@@ -12,6 +13,7 @@ from ravine.comparison.search import WORST, Score
 from ravine.comparison.space import Configuration
 from ravine.comparison.store import Store
 from ravine.recipes import Problem
+from ravine.training.executor import Executor
 from ravine.training.lane import Lane, Member, evaluation_steps
 from ravine.training.procedure import Procedure
 from ravine.training.records import Run, Trial
@@ -47,8 +49,9 @@ class Comparison:
         problem: the recipe, loaded and checked.
         arms: what is compared, by name.
         settings: what decides the outcome besides the recipe.
-        lane: trains the members.
-        store: the run folder's database.
+        lane: how members train, and which together.
+        executor: where they train.
+        store: the run folder's database, which nobody else writes to.
         progress: hears what happens.
     """
 
@@ -58,6 +61,7 @@ class Comparison:
         arms: Mapping[str, Procedure],
         settings: Settings,
         lane: Lane,
+        executor: Executor,
         store: Store,
         progress: Progress,
     ):
@@ -65,6 +69,7 @@ class Comparison:
         self._arms = arms
         self._settings = settings
         self._lane = lane
+        self._executor = executor
         self._store = store
         self._progress = progress
         self._maximize = problem.recipe.maximize
@@ -168,14 +173,19 @@ class Comparison:
     def _train(self, stage: str, trials: Sequence[Trial], until: int, title: str) -> None:
         members = [Member(self._store.run(stage, trial)) for trial in trials]
         self._progress.stage(title, sum(max(0, until - member.step) for member in members))
+        chunks = [c for c in self._lane.chunks(members) if any(m.step < until for m in c)]
+        self._store.enter(stage, [member.run.trial for chunk in chunks for member in chunk])
+        loaded = (self._with_snapshots(stage, chunk) for chunk in chunks)
         last = stage == "selection" and until == self._problem.steps
-        for chunk in self._lane.chunks(members):
-            if any(member.step < until for member in chunk):
-                chunk = self._with_snapshots(stage, chunk)
-            while any(member.step < until for member in chunk):
-                chunk = self._lane.train(chunk, until, self._progress.tick, pause=SAVE_EVERY)
-                done = last and chunk[0].step == until
-                self._store.save(stage, [Member(m.run) for m in chunk] if done else chunk)
+        with closing(
+            self._executor.train(loaded, until, self._progress.tick, SAVE_EVERY)
+        ) as trained:
+            for chunk in trained:
+                over = [last and member.step == until for member in chunk]
+                self._store.save(
+                    stage,
+                    [Member(m.run) if done else m for m, done in zip(chunk, over, strict=True)],
+                )
 
     def _with_snapshots(self, stage: str, members: Sequence[Member]) -> list[Member]:
         return [self._store.member(stage, member.run.trial) for member in members]
@@ -221,8 +231,8 @@ def rung_steps(total: int, rung: int) -> int:
 def score(runs: Sequence[Run], maximize: bool, until: float | None = None) -> Score:
     """The score of a configuration: means over its runs at step `until`, or where they ended."""
     sign = -1 if maximize else 1
-    curves = [[p for p in run.curve if until is None or p.step <= until] for run in runs]
-    if not all(point.finite for curve in curves for point in curve):
+    curves = [run.curve if until is None else run.curve.until(until) for run in runs]
+    if not all(curve.healthy == len(curve) for curve in curves):
         return WORST
     ends = [curve[-1] for curve in curves]
     return (

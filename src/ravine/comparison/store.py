@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from ravine.errors import FolderError
 from ravine.training.lane import Member, pack, unpack
-from ravine.training.records import Point, Run, Trial
+from ravine.training.records import Curve, Run, Trial
 
 FILE = "run.sqlite"
 APPLICATION_ID = 0x52415649  # "RAVI": tells our files from other programs' databases
-VERSION = 3
+VERSION = 4
+
+NO_ROOM = ("disk is full", "disk I/O error")
+"""What SQLite says where nothing more can be written: of a full disk, and of a file that may not grow
+(a quota)."""
 
 SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -30,15 +34,13 @@ CREATE TABLE trials (
     test_metric REAL,
     UNIQUE (stage, procedure, hyper, seed)
 ) STRICT;
-CREATE TABLE points (
+CREATE TABLE points (               -- those of one save
     trial INTEGER NOT NULL REFERENCES trials,
-    step INTEGER NOT NULL,
-    cost REAL,                      -- NULL: NaN. Infinite values are stored as such.
-    validation_cost REAL,
-    validation_metric REAL,
+    first INTEGER NOT NULL,         -- step of the first of them
+    curve BLOB NOT NULL,            -- see Curve.pack: 10,000 trials of 1,000 points read in a second
     saved_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f', 'now')),
-    PRIMARY KEY (trial, step)
-) STRICT, WITHOUT ROWID;
+    PRIMARY KEY (trial, first)
+) STRICT;
 CREATE TABLE snapshots (trial INTEGER PRIMARY KEY REFERENCES trials, data BLOB NOT NULL) STRICT;
 """
 
@@ -115,10 +117,11 @@ class Store:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite has ended it where the disk is full
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def fact(self, name: str) -> Any:
         """A named fact about the comparison, or None."""
@@ -133,6 +136,12 @@ class Store:
                 [(name, json.dumps(value, sort_keys=True)) for name, value in facts.items()],
             )
 
+    def enter(self, stage: str, trials: Iterable[Trial]) -> None:
+        """Put trials down in the order in which `runs` will give them, whichever is saved first."""
+        with self._transaction():
+            for trial in trials:
+                self._trial_id(stage, trial)
+
     def save(self, stage: str, members: Sequence[Member]) -> None:
         """Make the members' new points and snapshots durable, all of them or none.
 
@@ -141,14 +150,12 @@ class Store:
         with self._transaction():
             for member in members:
                 trial = self._trial_id(stage, member.run.trial)
-                self._db.executemany(
-                    "INSERT OR IGNORE INTO points "
-                    "(trial, step, cost, validation_cost, validation_metric) VALUES (?, ?, ?, ?, ?)",
-                    [
-                        (trial, p.step, p.cost, p.validation_cost, p.validation_metric)
-                        for p in member.run.curve
-                    ],
-                )
+                new = member.run.curve[len(self._curve(trial)) :]
+                if new:
+                    self._db.execute(
+                        "INSERT INTO points (trial, first, curve) VALUES (?, ?, ?)",
+                        (trial, new[0].step, new.pack()),
+                    )
                 if member.snapshot is None:
                     self._db.execute("DELETE FROM snapshots WHERE trial = ?", (trial,))
                 else:
@@ -192,21 +199,24 @@ class Store:
         return Run(trial) if row is None else self._run(row, trial)
 
     def runs(self, stage: str) -> list[Run]:
-        """All runs of a stage, in the order in which they were begun."""
+        """All runs of a stage that have begun, in the order in which they were entered."""
         rows = self._db.execute(
-            "SELECT id, procedure, hyper, seed FROM trials WHERE stage = ? ORDER BY id", (stage,)
-        ).fetchall()
-        return [self._run(row, Trial(name, json.loads(h), seed)) for row, name, h, seed in rows]
+            "SELECT id, procedure, hyper, seed, test_metric, curve "
+            "FROM trials JOIN points ON trial = id WHERE stage = ? ORDER BY id, first",
+            (stage,),
+        )
+        return [
+            Run(Trial(procedure, json.loads(hyper), seed), _joined(row[-1] for row in of), test)
+            for (_, procedure, hyper, seed, test), of in groupby(rows, key=lambda row: row[:-1])
+        ]
 
     def _run(self, row: int, trial: Trial) -> Run:
-        points = self._db.execute(
-            "SELECT step, cost, validation_cost, validation_metric FROM points "
-            "WHERE trial = ? ORDER BY step",
-            (row,),
-        ).fetchall()
         test = self._db.execute("SELECT test_metric FROM trials WHERE id = ?", (row,)).fetchone()[0]
-        curve = tuple(Point(step, *map(_nan_for_null, values)) for step, *values in points)
-        return Run(trial, curve, test)
+        return Run(trial, self._curve(row), test)
+
+    def _curve(self, row: int) -> Curve:
+        parts = self._db.execute("SELECT curve FROM points WHERE trial = ? ORDER BY first", (row,))
+        return _joined(data for (data,) in parts)
 
     def _find(self, stage: str, trial: Trial) -> int | None:
         row = self._db.execute(
@@ -230,8 +240,8 @@ def _key(stage: str, trial: Trial) -> tuple[str, str, str, int]:
     return stage, trial.procedure, json.dumps(dict(trial.hyper), sort_keys=True), trial.seed
 
 
-def _nan_for_null(value: float | None) -> float:
-    return math.nan if value is None else value
+def _joined(parts: Iterable[bytes]) -> Curve:
+    return Curve.unpack(b"".join(parts))
 
 
 def recipe_folders(folder: Path) -> list[Path]:
@@ -281,6 +291,11 @@ def explained(folder: Path) -> Iterator[None]:
             raise FolderError(
                 f"{folder} is in use by another ravine process; wait for it, "
                 "or choose another --out"
+            ) from error
+        if any(sign in str(error) for sign in NO_ROOM):
+            raise FolderError(
+                f"cannot write {folder / FILE} ({error}), is its disk full? All that finished is kept: "
+                "make room and type the same command again, or choose another --out"
             ) from error
         raise FolderError(f"cannot use {folder / FILE}: {error}; choose another --out") from error
     except sqlite3.DatabaseError as error:

@@ -100,7 +100,7 @@ def conclude(store: Store) -> Study:
         warnings=tuple(_warnings(outcome["unsettled"], arms, facts)),
         environment=store.fact("environment"),
         effects=effects(names, facts["parts"], scores, sign),
-        failures=failures(store),
+        failures=failures(store, selection, final),
     )
     return Study(
         settings,
@@ -188,8 +188,8 @@ def _test(runs: Sequence[Run], sign: int) -> Interval | None:
 def to_target(runs: Sequence[Run], sign: int, target: float) -> float:
     """Median over seeds of the first evaluated step at the target; infinite for a miss."""
     steps = statistics.steps_to_target(
-        [[point.step for point in run.curve] for run in runs],
-        [[sign * point.validation_metric for point in run.curve] for run in runs],
+        [run.curve.steps for run in runs],
+        [sign * run.curve.validation_metrics for run in runs],
         sign * target,
     )
     return statistics.median(steps)
@@ -240,17 +240,17 @@ def _band(
     dropped after T/9 is not held against what others reached at T. Where more than the rate was
     searched, a half-decade is as good as the best configuration in it.
     """
-    curves = list(zip(rates, _by_configuration(runs).values(), strict=True))
+    groups = zip(rates, _by_configuration(runs).values(), strict=True)
+    healthy = [(rate.steps, group) for rate, group in groups if rate.validation is not None]
+
+    def best_after(steps: int) -> float:
+        as_far = [group for reached, group in healthy if reached >= steps]
+        return min(score(group, sign < 0, steps)[0] for group in as_far)
+
+    lowest = {steps: best_after(steps) for steps in {reached for reached, _ in healthy}}
 
     def behind(rate: RateScore) -> float | None:
-        if rate.validation is None:
-            return None
-        as_far = [
-            score(group, sign < 0, rate.steps)[0]
-            for other, group in curves
-            if other.validation is not None and other.steps >= rate.steps
-        ]
-        return sign * rate.validation - min(as_far)
+        return None if rate.validation is None else sign * rate.validation - lowest[rate.steps]
 
     best = min((sign * rate.validation for rate in rates if rate.validation is not None), default=0)
     gaps = [(rate.lr, behind(rate)) for rate in rates]

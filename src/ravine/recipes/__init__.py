@@ -3,7 +3,7 @@
 from ravine.recipes.building import build_model
 from ravine.recipes.check import check
 from ravine.recipes.examples import Examples, Split, Stream
-from ravine.recipes.loading import BUILT_IN, OF_SETS, find, find_all
+from ravine.recipes.loading import BUILT_IN, OF_SETS, find, find_again, find_all
 from ravine.recipes.recipe import Measure, Problem, Recipe, insist_on_order, load
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "build_model",
     "check",
     "find",
+    "find_again",
     "find_all",
     "insist_on_order",
     "load",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -13,6 +15,7 @@ from types import ModuleType
 from ravine.errors import InputError, RecipeError, SettingError, UnknownNameError, said
 from ravine.recipes import digits, images, language, quadratic, quadratic_deep
 from ravine.recipes.images import Folder
+from ravine.recipes.origin import Origin, of_file, of_name
 from ravine.recipes.recipe import Recipe
 
 AT_HAND: dict[str, Callable[[], Recipe]] = {
@@ -55,7 +58,7 @@ def find(name: str | Path | Recipe | Callable[[], Recipe], data: Folder = None) 
         SettingError: data came for a recipe that has its own.
     """
     if isinstance(name, str) and name in OF_SETS:
-        return OF_SETS[name](data)
+        return _from(of_name(name, data), OF_SETS[name](data))
     if data is not None:
         raise SettingError(
             f"--data {data} came with the recipe {getattr(name, 'name', name)}, which brings its own "
@@ -64,9 +67,9 @@ def find(name: str | Path | Recipe | Callable[[], Recipe], data: Folder = None) 
     if isinstance(name, Recipe):
         return name
     if callable(name):
-        return _called(name, getattr(name, "__name__", "recipe"))
+        return _from(Origin(name), _called(name, getattr(name, "__name__", "recipe")))
     if str(name) in AT_HAND:
-        return AT_HAND[str(name)]()
+        return _from(of_name(str(name), None), AT_HAND[str(name)]())
     if str(name).endswith(".py") or os.path.exists(name):
         return from_file(Path(name))
     raise UnknownNameError.of("recipe", str(name), BUILT_IN, "ravine recipes")
@@ -98,7 +101,29 @@ def from_file(path: Path) -> Recipe:
         raise RecipeError(
             f"{path} defines no recipe(); expected `def recipe() -> ravine.Recipe: ...`"
         )
-    return _called(module.recipe, str(path))
+    return _from(of_file(path), _called(module.recipe, str(path)))
+
+
+def find_again(origin: Origin) -> Recipe:
+    """The recipe of an origin, in another process than the one that found it.
+
+    A file is looked for under its path, where what it imports and reads lies beside it, too; where
+    there is none that says the same, its text alone is run.
+    """
+    if origin.text is None or not isinstance(origin.name, str):
+        return find(origin.name, origin.data)
+    path = Path(origin.name)
+    if not path.is_file() or path.read_bytes() != origin.text:
+        path = Path(tempfile.mkdtemp(prefix="ravine-recipe-")) / path.name
+        path.write_bytes(origin.text)
+    return from_file(path)
+
+
+def _from(origin: Origin, recipe: Recipe) -> Recipe:
+    """The recipe, with its origin."""
+    found = copy.copy(recipe)
+    object.__setattr__(found, "origin", origin)  # frozen for everybody else
+    return found
 
 
 def _put_first(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from ravine.errors import RecipeError, SettingError
 from ravine.penalties import Penalty
 from ravine.recipes.data import load_split, load_training
 from ravine.recipes.examples import Examples, Split
+from ravine.recipes.origin import Origin
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 """(output, target) -> 0-D mean over the examples."""
@@ -59,6 +60,7 @@ class Recipe:
         penalty: of the trainable parameters, one of `ravine.penalties` or a function of yours, added to
             the cost that is minimized; the cost on validation data is without it.
         target: a metric value that counts as "there"; by default the comparison derives one.
+        origin: what `find` found it by; None for one that was made otherwise, or changed since.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Recipe:
     workers: int | None = None
     patience: int | None = None
     penalty: Penalty | None = None
+    origin: Origin | None = field(init=False, default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         self._insist_on_name()

@@ -5,17 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ravine.comparison.records import Study
 from ravine.report import words
 from ravine.report.arms import keys, metric_of
 from ravine.report.axes import outcome_axis
 from ravine.report.records import Caption, Curves, Key, Line
-from ravine.training.records import Point, Run
+from ravine.training.records import Curve, Run
+
+Column = Callable[[Curve], NDArray[np.float64]]
+"""What of a curve is drawn."""
+
+DRAWN = 200
+"""Most points of a line. A training has 28 evaluations; of curves with thousands a figure of 700 pixels
+shows no more, and a page of 200 arms would have 37 MB."""
 
 
 def cost_curves(study: Study) -> Curves:
     """The training cost of the final runs."""
-    lines = _lines(study, lambda point: point.cost, maximize=False)
+    lines = _lines(study, lambda curve: curve.costs, maximize=False)
     start = start_of(lines, maximize=False)
     return Curves(
         caption=_curves_caption(study, lines, "training cost", False, words.number),
@@ -29,7 +39,7 @@ def cost_curves(study: Study) -> Curves:
 def validation_curves(study: Study) -> Curves:
     """The validation metric of the final runs."""
     metric, maximize = metric_of(study.verdict), study.verdict.maximize
-    lines = _lines(study, lambda point: point.validation_metric, maximize)
+    lines = _lines(study, lambda curve: curve.validation_metrics, maximize)
     name = f"validation {metric.label}"
     return Curves(
         caption=_curves_caption(study, lines, name, maximize, metric.value),
@@ -40,7 +50,7 @@ def validation_curves(study: Study) -> Curves:
     )
 
 
-def _lines(study: Study, of: Callable[[Point], float], maximize: bool) -> tuple[Line, ...]:
+def _lines(study: Study, of: Column, maximize: bool) -> tuple[Line, ...]:
     lines = []
     for name, key in keys(study).items():
         runs = [run for run in study.final if run.trial.procedure == name and run.curve]
@@ -49,20 +59,27 @@ def _lines(study: Study, of: Callable[[Point], float], maximize: bool) -> tuple[
     return tuple(lines)
 
 
-def line_of(key: Key, runs: Sequence[Run], of: Callable[[Point], float], worst: float) -> Line:
+def line_of(key: Key, runs: Sequence[Run], of: Column, worst: float) -> Line:
     """The line of several runs; `worst` is what a run that diverged counts as."""
-    steps = tuple(sorted({point.step for run in runs for point in run.curve}))
+    steps = _drawn_steps(runs)
     rows = [_outcomes(run, steps, of, worst) for run in runs]
     columns = [[v for v in column if v is not None] for column in zip(*rows, strict=True)]
     low, middle, high = (tuple(quantile(c, q) for c in columns) for q in (0.25, 0.5, 0.75))
     return Line(key, steps, middle, low, high, len(runs))
 
 
-def _outcomes(
-    run: Run, steps: Sequence[int], of: Callable[[Point], float], worst: float
-) -> list[float | None]:
+def _drawn_steps(runs: Sequence[Run]) -> tuple[int, ...]:
+    """The evaluated steps of runs, or `DRAWN` of them from first to last."""
+    steps = np.unique(np.concatenate([run.curve.steps for run in runs])).astype(int)
+    if len(steps) > DRAWN:
+        steps = steps[np.linspace(0, len(steps) - 1, DRAWN).round().astype(int)]
+    return tuple(steps.tolist())
+
+
+def _outcomes(run: Run, steps: Sequence[int], of: Column, worst: float) -> list[float | None]:
     """The run's value at each step; the worst from where it diverged, None where not evaluated."""
-    values, broken = {point.step: of(point) for point in run.curve}, run.diverged_at
+    curve, broken = run.curve, run.diverged_at
+    values = dict(zip(curve.steps.tolist(), of(curve).tolist(), strict=True))
     return [worst if broken is not None and s >= broken else values.get(s) for s in steps]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ravine.comparison.protocol import final_scores
 from ravine.reproduce.claims import Judged, judge
 from ravine.reproduce.study import Panel, Quantity, Study
-from ravine.training.records import Point, Run
+from ravine.training.records import Curve, Run
 
 RESOLUTION = 1e-7
 """Logarithms are taken of no less: a cost in float32 knows nothing smaller beside 1."""
@@ -80,7 +80,8 @@ def shown(run: Run, quantity: Quantity) -> Run:
     """A run whose metric is what a figure shows."""
     if quantity == "validation_metric":
         return run
-    return replace(run, curve=tuple(replace(p, validation_metric=p.cost) for p in run.curve))
+    costs = (replace(point, validation_metric=point.cost) for point in run.curve)
+    return replace(run, curve=Curve.of(costs))
 
 
 def judged(panel: Panel, lines: Sequence[Line]) -> list[Judged]:
@@ -96,8 +97,7 @@ def _scores(panel: Panel, lines: Sequence[Line], share: float) -> np.ndarray:
     return np.log(np.maximum(scores, RESOLUTION)) if panel.log else scores
 
 
-def _until(curve: Sequence[Point], share: float) -> tuple[Point, ...]:
+def _until(curve: Curve, share: float) -> Curve:
     """A curve up to the evaluation nearest to a share of it, one after the first at least."""
     end = share * curve[-1].step
-    last = min(curve[1:], key=lambda point: abs(point.step - end)).step
-    return tuple(point for point in curve if point.step <= last)
+    return curve.until(min(curve.steps[1:], key=lambda step: abs(step - end)))

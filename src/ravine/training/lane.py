@@ -18,7 +18,7 @@ from ravine.recipes import Measure, Problem, Split, build_model
 from ravine.training.flat import hold_constants
 from ravine.training.noise import without_keys
 from ravine.training.procedure import Procedure
-from ravine.training.records import Point, Run, Trial
+from ravine.training.records import Curve, Point, Run, Trial
 
 Tensors = dict[str, Tensor]
 
@@ -65,7 +65,7 @@ class Member:
 
     def after(self, points: Sequence[Point], snapshot: dict[str, Any]) -> Member:
         """This member some evaluations later."""
-        return Member(replace(self.run, curve=(*self.run.curve, *points)), snapshot)
+        return Member(replace(self.run, curve=Curve.of((*self.run.curve, *points))), snapshot)
 
 
 Tick = Callable[[int], None]

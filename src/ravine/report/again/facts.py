@@ -120,7 +120,7 @@ def _curves(made: Made) -> Curves:
 
 def _drawn(line: Line, slot: int, x: str) -> Drawn:
     key = Key(line.name, line.title, slot)
-    made = line_of(key, line.runs, lambda point: point.validation_metric, math.inf)
+    made = line_of(key, line.runs, lambda curve: curve.validation_metrics, math.inf)
     if x == "gradient steps":
         return made
     return replace(made, steps=tuple(step / line.epoch for step in made.steps))

@@ -1,0 +1,181 @@
+"""Comparisons on a Ray cluster: the verdict of one machine, whatever happens to its workers."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+import torch
+
+from ravine import api
+from ravine.comparison.progress import Progress
+from ravine.comparison.store import Store
+from ravine.distributed import LOCAL, RayExecutor, packed
+from ravine.errors import ClusterError, RecipeError
+from ravine.recipes import find, load
+from ravine.training.executor import Here
+from ravine.training.lane import Member, unheard
+from ravine.training.population import PopulationLane
+from tests.distributed import recipes
+from tests.disturbed import titles_below, verdict
+from tests.problems import digits_recipe, plain
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'ravine[ray]'")
+
+LANE = {"name": "population", "compiled": False, "capacity": 4, "threads": 1}
+
+
+class Notes(Progress):
+    """Keeps the notes."""
+
+    def __init__(self):
+        self.lines: list[str] = []
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def compared(recipe, out, **changes):
+    api.compare(recipe, ["sgd", "adam"], out, lane="serial", command="test", **changes)
+    return verdict(out)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What one machine makes of the short recipe; the slow one differs in its name alone."""
+    return compared(recipes.short, tmp_path_factory.mktemp("whole") / "run")
+
+
+def test_the_verdict_is_that_of_one_machine(cluster, tmp_path, whole):
+    assert compared(recipes.short, tmp_path / "run", ray=LOCAL) == whole
+
+
+def test_runs_stand_in_the_order_of_the_plan(cluster, tmp_path):
+    """Whichever chunk comes back first: reports and bootstraps go through them in this order."""
+    compared(recipes.short, tmp_path / "there", ray=LOCAL)
+    compared(recipes.short, tmp_path / "here")
+    trials = []
+    for name in ("there", "here"):
+        store = Store(tmp_path / name)
+        trials.append([[run.trial for run in store.runs(s)] for s in ("selection", "final")])
+        store.close()
+    assert trials[0] == trials[1]
+
+
+def members_of(problem, procedures):
+    return [
+        Member.new(procedures[name].trial(lr, seed))
+        for name in procedures
+        for lr in (0.01, 0.1)
+        for seed in (0, 1)
+    ]
+
+
+def trained(executor, lane, members):
+    """Curves and weights by trial, after two stops and as many pauses as there can be."""
+    kept = {}
+    for until in (9, 27):
+        for chunk in executor.train(lane.chunks(members), until, unheard, pause=0.0):
+            kept.update({str(m.run.trial): m for m in chunk})
+        members = [kept[str(m.run.trial)] for m in members]
+    return kept
+
+
+def test_populations_are_the_same_to_the_last_bit(cluster):
+    recipe = find(recipes.short)
+    problem, procedures = load(recipe), plain("sgd", "adam", "momentum")
+    lane = PopulationLane(problem, procedures, LANE["capacity"], compiled=False)
+    members = members_of(problem, procedures)
+    here = trained(Here(lane), lane, members)
+    there = trained(executor_of(cluster, problem, procedures), lane, members)
+    assert set(here) == set(there)
+    for trial, member in here.items():
+        assert member.run == there[trial].run
+        assert member.step == 27
+        assert torch.equal(member.snapshot["weights"], there[trial].snapshot["weights"])
+
+
+def executor_of(cluster, problem, procedures, note=lambda line: None):
+    from ravine.comparison.identity import fingerprint
+
+    parcel = packed(problem, procedures, LANE, fingerprint(problem))
+    return RayExecutor(cluster, parcel, LANE["threads"], note)
+
+
+class Killer(threading.Thread):
+    """Kills a worker that trains, at moments that a fixed generator draws."""
+
+    def __init__(self, kills: int):
+        super().__init__(daemon=True)
+        self._left = kills
+        self._moments = random.Random(0)
+        self.over = False
+
+    def run(self) -> None:
+        while self._left and not self.over:
+            time.sleep(self._moments.uniform(0.1, 0.4))
+            below = titles_below(os.getpid())
+            busy = sorted(p for p, title in below.items() if title.startswith("ray::train_chunk"))
+            if busy:
+                os.kill(self._moments.choice(busy), signal.SIGKILL)
+                self._left -= 1
+
+
+def test_killed_workers_change_nothing(cluster, tmp_path, whole):
+    notes, killer = Notes(), Killer(3)
+    killer.start()
+    try:
+        found = compared(recipes.slow, tmp_path / "run", ray=LOCAL, progress=notes)
+    finally:
+        killer.over = True
+        killer.join()
+    assert found == {**whole, "recipe": "slow"}
+    assert sum("a worker was lost" in line for line in notes.lines) >= 1
+
+
+def test_what_kills_every_worker_is_given_up(cluster, tmp_path):
+    with pytest.raises(ClusterError, match="workers were lost 4 times while they trained"):
+        compared(recipes.deadly, tmp_path / "run", ray=LOCAL)
+
+
+def test_an_error_in_a_worker_is_that_of_one_machine(cluster):
+    problem, procedures = load(find(recipes.short)), plain("sgd", "adam")
+    executor = executor_of(cluster, problem, {"sgd": procedures["sgd"]})
+    lane = PopulationLane(problem, procedures, LANE["capacity"], compiled=False)
+    stranger = [Member.new(procedures["adam"].trial(0.1, 0))]
+    with pytest.raises(KeyError, match="adam"):
+        next(executor.train([stranger], 9, unheard, pause=1.0))
+    with pytest.raises(KeyError, match="adam"):
+        PopulationLane(problem, plain("sgd"), 4, compiled=False).chunks(stranger)
+    assert lane.chunks(stranger) == [stranger]
+
+
+def test_other_data_than_the_drivers_are_refused(cluster):
+    problem, procedures = load(find(recipes.short)), plain("sgd")
+    from ravine.comparison.identity import fingerprint
+
+    other = {**fingerprint(problem), "data": "0123"}
+    parcel = packed(problem, procedures, LANE, other)
+    executor = RayExecutor(cluster, parcel, 1, lambda line: None)
+    with pytest.raises(ClusterError, match=r"another recipe: data .* here it is 0123"):
+        next(executor.train([[Member.new(procedures["sgd"].trial(0.1, 0))]], 9, unheard, 1.0))
+
+
+def test_a_recipe_that_cannot_be_sent_says_so(cluster):
+    lock = threading.Lock()
+    problem = load(digits_recipe(lambda: (lock, recipes.linear())[1]))
+    with pytest.raises(RecipeError, match=r"cannot be sent to workers .*lock.*by its path"):
+        executor_of(cluster, problem, plain("sgd"))
+
+
+def test_more_threads_than_cores_are_refused(cluster):
+    problem, procedures = load(find(recipes.short)), plain("sgd")
+    from ravine.comparison.identity import fingerprint
+
+    parcel = packed(problem, procedures, LANE, fingerprint(problem))
+    with pytest.raises(ClusterError, match="trains on 10000 at once"):
+        RayExecutor(cluster, parcel, 10_000, lambda line: None)
