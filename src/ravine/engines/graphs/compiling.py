@@ -8,7 +8,8 @@ from copy import deepcopy
 from functools import cache
 from typing import Any, Literal
 
-from torch.fx import GraphModule
+from torch import Tensor
+from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
@@ -54,12 +55,51 @@ class Compiled:
 
         graph = trace(flat, tuple(leaves), "symbolic" if dynamic else "real")
         assert isinstance(graph, GraphModule)
+        keep_what_is_broadcast(graph)
         inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
         self._call = lower(graph, [n.meta["val"] for n in inputs] if dynamic else leaves)
 
     def __call__(self, *args: Any) -> Any:
         """Call it."""
-        return tree_unflatten(self._call(*tree_flatten(args)[0]), self._results)
+        outputs = self._call(*_leaves(args))
+        count = self._results.num_leaves
+        return tree_unflatten(outputs[:count], self._results) if count else None
+
+
+def _leaves(tree: Any) -> list[Any]:
+    """As `tree_flatten(tree)[0]`, for tuples, lists and dicts: 2 us in place of 40."""
+    found: list[Any] = []
+    for part in tree.values() if isinstance(tree, dict) else tree:
+        if isinstance(part, Tensor):
+            found.append(part)
+        else:
+            found += _leaves(part)
+    return found
+
+
+def keep_what_is_broadcast(graph: GraphModule) -> None:
+    """Make inductor compute once what it would compute anew for every element.
+
+    It inlines elementwise operators into the loops that use them: a bias correction 1 - ρᵗ, [members,
+    1], would then cost a power for every vector of weights, which takes twice as long as the whole
+    rest of a step of Adam. A node that the graph returns is written to memory instead, and read.
+    """
+    (output,) = [node for node in graph.graph.nodes if node.op == "output"]
+    kept = [node for node in graph.graph.nodes if _is_broadcast(node)]
+    output.args = ([*output.args[0], *kept],)
+    graph.recompile()
+
+
+def _is_broadcast(node: Node) -> bool:
+    """Whether an operator's results, one a row, are used for every element of a row."""
+    if node.op != "call_function" or not _per_row(node):
+        return False
+    return any(user.op == "call_function" and not _per_row(user) for user in node.users)
+
+
+def _per_row(node: Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, Tensor) and value.ndim > 0 and value.shape[-1] == 1
 
 
 def lower(graph: GraphModule, inputs: list[Any]) -> Function:
