@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal
 
 from torch import Tensor
-from torch.fx import GraphModule, Node
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 Function = Callable[..., Any]
+Rewrite = Callable[[GraphModule], None]
 Mode = Literal["real", "fake", "symbolic"]
+
+NOTHING_ELSE: Mapping[str, Any] = MappingProxyType({})
+
+OUTSIDE_PYTHON = {"cpp_wrapper": True}
+"""Options of a graph that other threads run beside: it lets go of Python's lock while it runs. The
+first one on a machine takes 10 s longer to compile, for the headers of torch."""
 
 TRUST_THE_PROCESSOR = {"cpp.vec_isa_ok": True}
 """Take the vector instructions that the processor says it has. Inductor would first build and load a
@@ -44,20 +52,30 @@ class Compiled:
     Args:
         function, example: as for `trace`.
         dynamic: whether sizes may differ in later calls.
+        rewrites: what changes the graph before it is compiled.
+        options: as for `lower`.
     """
 
-    def __init__(self, function: Function, example: tuple[Any, ...], dynamic: bool):
+    def __init__(
+        self,
+        function: Function,
+        example: tuple[Any, ...],
+        dynamic: bool,
+        rewrites: Sequence[Rewrite] = (),
+        options: Mapping[str, Any] = NOTHING_ELSE,
+    ):
         leaves, arguments = tree_flatten(example)
 
         def flat(*inputs: Any) -> list[Any]:
             outputs, self._results = tree_flatten(function(*tree_unflatten(inputs, arguments)))
             return outputs
 
-        graph = trace(flat, tuple(leaves), "symbolic" if dynamic else "real")
+        graph = trace(flat, tuple(leaves), "symbolic" if dynamic else "fake")
         assert isinstance(graph, GraphModule)
-        keep_what_is_broadcast(graph)
+        for rewrite in rewrites:
+            rewrite(graph)
         inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
-        self._call = lower(graph, [n.meta["val"] for n in inputs] if dynamic else leaves)
+        self._call = lower(graph, [n.meta["val"] for n in inputs] if dynamic else leaves, options)
 
     def __call__(self, *args: Any) -> Any:
         """Call it."""
@@ -77,32 +95,9 @@ def _leaves(tree: Any) -> list[Any]:
     return found
 
 
-def keep_what_is_broadcast(graph: GraphModule) -> None:
-    """Make inductor compute once what it would compute anew for every element.
-
-    It inlines elementwise operators into the loops that use them: a bias correction 1 - ρᵗ, [members,
-    1], would then cost a power for every vector of weights, which takes twice as long as the whole
-    rest of a step of Adam. A node that the graph returns is written to memory instead, and read.
-    """
-    (output,) = [node for node in graph.graph.nodes if node.op == "output"]
-    kept = [node for node in graph.graph.nodes if _is_broadcast(node)]
-    output.args = ([*output.args[0], *kept],)
-    graph.recompile()
-
-
-def _is_broadcast(node: Node) -> bool:
-    """Whether an operator's results, one a row, are used for every element of a row."""
-    if node.op != "call_function" or not _per_row(node):
-        return False
-    return any(user.op == "call_function" and not _per_row(user) for user in node.users)
-
-
-def _per_row(node: Node) -> bool:
-    value = node.meta.get("val")
-    return isinstance(value, Tensor) and value.ndim > 0 and value.shape[-1] == 1
-
-
-def lower(graph: GraphModule, inputs: list[Any]) -> Function:
+def lower(
+    graph: GraphModule, inputs: list[Any], options: Mapping[str, Any] = NOTHING_ELSE
+) -> Function:
     """Compile a graph of plain operators; its sizes are dynamic where those of `inputs` are symbols.
 
     Inductor is called without dynamo in front: a call then takes 11 us instead of 30, nothing is
@@ -114,14 +109,16 @@ def lower(graph: GraphModule, inputs: list[Any]) -> Function:
     Args:
         graph: tensors -> tensors; may write to its inputs.
         inputs: tensors, real or fake, to compile for.
+        options: of inductor.
     """
     from torch._dynamo.exc import RestartAnalysis  # takes 0.7 s, for those who compile
     from torch._inductor import compile as compile_graph
 
     error: Exception | None = None
-    for options in (TRUST_THE_PROCESSOR, TRUST_THE_PROCESSOR, {}):
+    for more in (TRUST_THE_PROCESSOR, TRUST_THE_PROCESSOR, {}):
         try:
-            compiled: Function = compile_graph(deepcopy(graph), inputs, options)  # it writes to it
+            # it writes to the graph
+            compiled: Function = compile_graph(deepcopy(graph), inputs, {**options, **more})
             return compiled
         except RestartAnalysis as restart:  # it has learned which floats are constants
             error = restart
