@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from members.cases import CASES, Case
-from members.contenders import Ravine, Serial, optuna_trials, ray_rate
+from members.contenders import Ravine, Serial, optuna_trials, ray_rate, start_ray
 from members.verdict import cost_of_a_verdict
 from ravine.environment import environment
 
@@ -125,6 +125,8 @@ def main() -> None:
     parser.add_argument("--no-verdict", action="store_true", help="rates only; nothing is written")
     arguments = parser.parse_args()
     versions = installed()
+    if "ray" in versions:
+        start_ray()
     results = {}
     for name, case in CASES.items():
         if name.split(",")[0] not in arguments.cases.split(","):

@@ -65,10 +65,16 @@ def optuna_trials(problem: Problem) -> Callable[[int], int]:
     return run
 
 
+def start_ray() -> None:
+    """Start Ray, before JAX has threads: it forks."""
+    import ray
+
+    ray.init("local", num_cpus=os.cpu_count(), include_dashboard=False, logging_level=logging.ERROR)
+
+
 def ray_rate(problem: Callable[[], Problem]) -> float:
     """Member-steps per second of the serial loop under Ray Tune, a trial for each core and two
     rounds of them; starting Ray and its trials is not counted."""
-    import ray
     from ray import tune
 
     cores = os.cpu_count() or 1
@@ -82,8 +88,6 @@ def ray_rate(problem: Callable[[], Problem]) -> float:
             steps += loop(20)
         return {"rate": steps / (time.perf_counter() - start)}
 
-    if not ray.is_initialized():
-        ray.init("local", num_cpus=cores, include_dashboard=False, logging_level=logging.ERROR)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1}),
         param_space={"lr": tune.loguniform(1e-4, 1e-2)},

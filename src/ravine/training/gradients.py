@@ -86,8 +86,10 @@ class Graphs:
         self, points: Tensor, buffers: Tensors, feed: Feed, step: int
     ) -> tuple[Tensor, Tensor, Tensors]:
         """What `member_gradients` gives."""
-        args = (points, buffers, feed.held, feed.raw(step))
-        size = args[-1][0].shape
+        # a graph is compiled for the strides, and indices are slices of an epoch's or copies
+        raw = tuple(part.contiguous() for part in feed.raw(step))
+        args = (points, buffers, feed.held, raw)
+        size = raw[0].shape
         if size not in self._made:
             with self._lock:
                 if size not in self._made:
