@@ -1,10 +1,14 @@
-"""Member-steps per second: the population lane against a serial PyTorch loop with torch's fused Adam.
+"""Member-steps per second: ravine against a serial PyTorch loop, Ray Tune, Optuna and JAX.
 
-Both train the same members on the same data in one process, in turns, so that the machine's moods
-fall on both alike. Compiling is not counted: it is paid once and printed apart. Writes
-results/population.json.
+All train members of the same problems on the same data, in turns on one machine, so that the
+machine's moods fall on all alike; a ratio is of one turn's rates, its value the median over turns.
+What is paid once (compiling, choosing a lane, starting Ray) is not counted; ravine's is printed
+apart. Ray Tune runs once a problem, a trial for each core, and only its trials' steps are timed.
+ravine is the lane that `--lane auto` takes. Last, what a verdict costs, in gradient steps, against
+the full grid. Writes results/population.json.
 
-    python benchmarks/population.py [--members 64] [--turns 5]
+    pip install 'ravine[bench]'
+    python benchmarks/population.py [--members 64] [--turns 5] [--seconds 1]
 """
 
 from __future__ import annotations
@@ -13,125 +17,130 @@ import argparse
 import json
 import statistics
 import time
+import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import nn
-
-from ravine import rules
+from members.cases import CASES, Case
+from members.contenders import Ravine, Serial, optuna_trials, ray_rate, start_ray
+from members.verdict import cost_of_a_verdict
 from ravine.environment import environment
-from ravine.recipes import Problem, Recipe, load
-from ravine.recipes.digits import mlp
-from ravine.seeds import generator
-from ravine.training.choose import choose
-from ravine.training.population import PopulationLane
-from ravine.training.procedure import Procedure
-from ravine.training.records import Trial
 
-PROCEDURES = {"adam": Procedure.of(rules.adam())}
-TURN_SECONDS = 1.0
+PACKAGES = ("jax", "jaxlib", "optax", "ray", "optuna")
+MEMBERS_OF_CNN = 16
+"""A scan of 64 small CNNs takes JAX a minute."""
+
+Rate = Callable[[float], float]
+"""Seconds of a turn -> member-steps per second."""
 
 
-def images(name: str, model: Callable[[], nn.Module], batch_size: int = 32) -> Recipe:
-    """MNIST's shapes with random pixels: the speed does not depend on what they show."""
-    inputs = torch.randn(4096, 784, generator=generator("pixels"))
-    targets = torch.randint(10, (4096,), generator=generator("labels"))
-    part = (inputs[:128], targets[:128])
-    return Recipe(
-        name, model, F.cross_entropy, (inputs, targets), part, batch_size=batch_size, steps=1000
-    )
+def installed() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            warnings.warn(f"{name} is not installed; its rows are left out", stacklevel=2)
+    return found
 
 
-def wide() -> nn.Module:
-    return nn.Sequential(
-        nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 10)
-    )
+def clocked(take: Callable[[], int]) -> Rate:
+    """The rate of what takes member-steps and says how many; the first call, here, warms it up."""
+    take()
+
+    def rate(seconds: float) -> float:
+        taken, start = 0, time.perf_counter()
+        while not taken or time.perf_counter() - start < seconds:
+            taken += take()
+        return taken / (time.perf_counter() - start)
+
+    return rate
 
 
-CASES = {
-    "digits-mlp, batch 32": mlp,
-    "digits-mlp, batch 128": lambda: replace(mlp(), batch_size=128),
-    "softmax 784-10, batch 32": lambda: images("softmax", lambda: nn.Linear(784, 10)),
-    "MLP 784-128-128-10, batch 32": lambda: images("wide", wide),
-}
+def contenders(case: Case, members: int, ours: Ravine, versions: dict[str, str]) -> dict[str, Rate]:
+    problem = case.problem()
+    loop = Serial(problem)
+    found: dict[str, Rate] = {"serial": clocked(lambda: loop(20)), "ravine": ours.rate}
+    if "optuna" in versions:
+        trials = optuna_trials(problem)
+        found["optuna"] = clocked(lambda: trials(100))
+    if {"jax", "optax"} <= versions.keys():
+        from members.jax_peer import Jax
+
+        found["jax one by one"] = clocked(Jax(case, None))
+        found["jax vmap"] = clocked(Jax(case, members))
+    return found
 
 
-class Serial:
-    """The loop that one writes by hand: one model after the other, fused Adam, data in memory."""
-
-    def __init__(self, problem: Problem):
-        self._problem = problem
-        self._model = problem.recipe.model()
-        self._optimizer = torch.optim.Adam(self._model.parameters(), fused=True)
-
-    def run(self, steps: int) -> None:
-        train, cost = self._problem.train, self._problem.recipe.cost
-        for batch in (
-            torch.randperm(len(train))
-            .repeat(99)[: steps * self._problem.batch_size]
-            .split(self._problem.batch_size)
-        ):
-            self._optimizer.zero_grad()
-            cost(self._model(train.inputs[batch]), train.targets[batch]).backward()
-            self._optimizer.step()
-
-
-def serial_rate(serial: Serial) -> float:
-    """Steps per second over one turn."""
-    steps, start = 0, time.perf_counter()
-    while time.perf_counter() - start < TURN_SECONDS:
-        serial.run(20)
-        steps += 20
-    return steps / (time.perf_counter() - start)
-
-
-def population_rate(lane: PopulationLane, trials: list[Trial], steps: int) -> float:
-    """Member-steps per second over one turn."""
-    return 1 / lane.seconds_per_step(trials, steps)
-
-
-def measure(problem: Problem, members: int, turns: int) -> dict[str, object]:
-    trials = [Trial("adam", {**PROCEDURES["adam"].rule.defaults}, seed) for seed in range(members)]
-    lane = PopulationLane(problem, PROCEDURES, members)
-    start = time.perf_counter()
-    lane.seconds_per_step(trials, 1)
-    cold = time.perf_counter() - start
-    steps = max(2, int(TURN_SECONDS / 2 / (members * lane.seconds_per_step(trials, 2))))
-    serial = Serial(problem)
-    serial.run(50)
-    pairs = [(serial_rate(serial), population_rate(lane, trials, steps)) for _ in range(turns)]
-    ratios = [population / alone for alone, population in pairs]
-    choice = choose(problem, PROCEDURES, trials, "auto", members, work=10**7)
+def measure(
+    case: Case, members: int, turns: int, seconds: float, versions: dict[str, str]
+) -> dict[str, Any]:
+    ours = Ravine(case.problem(), members)
+    rates = contenders(case, members, ours, versions)
+    taken = [{name: rate(seconds) for name, rate in rates.items()} for _ in range(turns)]
+    if "ray" in versions:
+        under_ray = ray_rate(case.problem)
+        taken = [{**turn, "ray tune": under_ray} for turn in taken]
     return {
-        "serial_per_second": round(statistics.median(alone for alone, _ in pairs)),
-        "population_per_second": round(statistics.median(population for _, population in pairs)),
-        "ratio": round(statistics.median(ratios), 2),
-        "ratio_lowest": round(min(ratios), 2),
-        "ratio_highest": round(max(ratios), 2),
-        "seconds_to_first_step": round(cold, 1),
-        "auto": f"{choice.lane.name}: {choice.reason}",
+        "members": members,
+        "lane": f"{ours.choice.lane.title}: {ours.choice.reason}",
+        "seconds_to_choose": round(ours.seconds_to_choose, 1),
+        "rows": {
+            name: {
+                "per_second": round(statistics.median(turn[name] for turn in taken)),
+                **times([turn[name] / turn["serial"] for turn in taken], "times_serial"),
+                **times([turn["ravine"] / turn[name] for turn in taken], "ravine_is"),
+            }
+            for name in taken[0]
+        },
     }
+
+
+def times(ratios: list[float], name: str) -> dict[str, Any]:
+    return {
+        name: round(statistics.median(ratios), 2),
+        f"{name}_range": [round(min(ratios), 2), round(max(ratios), 2)],
+    }
+
+
+def show(name: str, found: dict[str, Any]) -> None:
+    print(f"{name}, {found['members']} members; {found['lane']}")
+    for contender, row in found["rows"].items():
+        low, high = row["times_serial_range"]
+        print(
+            f"    {contender:16} {row['per_second']:>9,}/s {row['times_serial']:>7} x serial "
+            f"[{low}, {high}]   ravine is {row['ravine_is']} times as fast",
+            flush=True,
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--members", type=int, default=64)
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of a contender's turn")
+    parser.add_argument("--cases", default=",".join(key.split(",")[0] for key in CASES))
+    parser.add_argument("--no-verdict", action="store_true", help="rates only; nothing is written")
     arguments = parser.parse_args()
+    versions = installed()
+    if "ray" in versions:
+        start_ray()
     results = {}
-    for name, recipe in CASES.items():
-        results[name] = row = measure(load(recipe()), arguments.members, arguments.turns)
-        print(
-            f"{name:30} serial {row['serial_per_second']:>7,}/s   "
-            f"population {row['population_per_second']:>8,}/s   "
-            f"{row['ratio']:>5} times [{row['ratio_lowest']}, {row['ratio_highest']}]   "
-            f"auto takes {row['auto']}",
-            flush=True,
-        )
-    written = {"environment": environment(None), "members": arguments.members, "results": results}
+    for name, case in CASES.items():
+        if name.split(",")[0] not in arguments.cases.split(","):
+            continue
+        members = min(arguments.members, MEMBERS_OF_CNN) if case.convolutions else arguments.members
+        found = measure(case, members, arguments.turns, arguments.seconds, versions)
+        results[name] = found
+        show(name, found)
+    if arguments.no_verdict:
+        return
+    verdict = cost_of_a_verdict()
+    print(f"a verdict on digits-mlp takes {verdict['share']} of the full grid's gradient steps")
+    machine = {**environment(None), **versions}
+    written = {"environment": machine, "results": results, "verdict": verdict}
     path = Path(__file__).parent / "results" / "population.json"
     path.write_text(json.dumps(written, indent=2) + "\n")
     print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")

@@ -23,6 +23,17 @@ def test_each_run_gets_the_examples_of_its_batch() -> None:
             assert x.shape == (2, 2 if step == 2 else 4, 2)
 
 
+def test_minibatches_can_be_made_elsewhere() -> None:
+    """Of what is held and what belongs to a step, as a graph does."""
+    inputs, targets = Counted(10).tensors()
+    with InMemory(inputs, targets, Batches([0, 1], 10, 4, "cpu", last="keep")) as feed:
+        for step in (0, 2):
+            made = type(feed).made(feed.held, feed.raw(step))
+            for one, other in zip(made, feed.at(step), strict=True):
+                assert torch.equal(one, other)
+        assert len(feed.raw(2)[0][0]) == 2
+
+
 def test_lengths_that_differ_are_said() -> None:
     inputs, targets = Counted(10).tensors()
     with pytest.raises(SettingError, match="10 inputs, 9 targets and batches of 10 examples"):

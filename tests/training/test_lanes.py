@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ravine.recipes import Split
 from ravine.training.lane import Lane, Member, mean_over, pack, unpack
+from ravine.training.members import Population
 from ravine.training.population import PopulationLane
 from ravine.training.records import Trial
 from ravine.training.serial import SerialLane
@@ -138,6 +139,62 @@ def test_a_curve_does_not_depend_on_the_neighbours(model, compiled):
     ((key, member),) = few.items()
     assert many[key].run.curve == member.run.curve
     assert torch.equal(weights(many[key]), weights(member))
+
+
+def test_neither_pruning_nor_the_size_of_chunks_changes_a_curve():
+    """Convolutions, batch norm and dropout; pruned, to the last bit; in other chunks, but for
+    rounding, as batched kernels of other sizes round differently."""
+    problem = digits_problem(convolutional_with_noise)
+    trials = [trial("adam", seed) for seed in range(8)]
+
+    def in_chunks(capacity: int) -> PopulationLane:
+        return PopulationLane(problem, PLAIN, capacity, compiled=False)
+
+    lane = in_chunks(8)
+    whole = train(lane, trials, 27)
+    halfway = list(train(lane, trials, 9).values())[::2]
+    (chunk,) = lane.chunks(halfway)
+    pruned = lane.train(chunk, 27, lambda steps: None)
+    assert len(pruned) == 4
+    elsewhere = train(in_chunks(3), trials, 27)
+    for member in pruned:
+        key = (member.run.trial.procedure, member.run.trial.lr, member.run.trial.seed)
+        assert member.run.curve == whole[key].run.curve
+        assert torch.equal(weights(member), weights(whole[key]))
+        for point, same in zip(elsewhere[key].run.curve, member.run.curve, strict=True):
+            assert math.isclose(point.cost, same.cost, rel_tol=1e-5), point.step
+
+
+def test_groups_in_threads_train_as_one_after_the_other():
+    """To the last bit, with chunks that do not fill their groups."""
+    problem = digits_problem(noisy)
+    trials = [trial(name, seed) for name in ("adam", "nesterov") for seed in range(3)]
+    with threads(2):
+        beside = PopulationLane(problem, PLAIN, 8)
+        assert (beside.workers, beside.width) == (2, 4)
+        together = train(beside, trials, 27)
+    with threads(1):
+        after = PopulationLane(problem, PLAIN, 4)
+        assert (after.workers, after.width) == (1, 4)
+        alone = train(after, trials, 27)
+    assert together.keys() == alone.keys()
+    for key, member in alone.items():
+        assert together[key].run.curve == member.run.curve
+        assert torch.equal(weights(together[key]), weights(member))
+
+
+def test_what_fails_in_a_thread_is_raised(monkeypatch):
+    problem = digits_problem()
+    with threads(2):
+        lane = PopulationLane(problem, PLAIN, 8)
+
+    def fails(self):
+        raise RuntimeError("no step")
+
+    monkeypatch.setattr(Population, "begin", lambda self: None)
+    monkeypatch.setattr(Population, "_one_step", fails)
+    with pytest.raises(RuntimeError, match="no step"):
+        train(lane, [trial("sgd", seed) for seed in range(8)], 27)
 
 
 def test_a_diverging_member_stays_alone():

@@ -32,6 +32,14 @@ def test_bytes_of_a_member_are_weights_batch_and_what_backward_needs():
     assert least <= found <= most
 
 
+def test_data_that_a_batch_is_a_slice_of_are_not_counted():
+    few, many = (
+        Recipe("r", mlp, F.cross_entropy, data, data, batch_size=8, steps=9)
+        for data in ((torch.randn(n, 64), torch.randint(10, (n,))) for n in (100, 10_000))
+    )
+    assert room.bytes_of_member(load(few)) == room.bytes_of_member(load(many))
+
+
 def test_larger_batches_leave_room_for_fewer():
     few = room.members_that_fit(digits_problem(mlp, batch_size=8))
     many = room.members_that_fit(digits_problem(mlp, batch_size=512))

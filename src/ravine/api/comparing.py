@@ -279,7 +279,8 @@ def _lane(
             f"{store.folder} was begun in lane {stored['name']}, this command says --lane {asked}; "
             f"type --lane {stored['name']}, or choose another --out"
         )
-    lane = make_lane(stored["name"], stored["compiled"], problem, arms, stored["capacity"])
+    with threads(stored["threads"]):
+        lane = make_lane(stored["name"], stored["compiled"], problem, arms, stored["capacity"])
     return lane, stored["threads"]
 
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from ravine.batches._minibatches import Batches
 from ravine.errors import SettingError
 
+Tensors = tuple[Tensor, ...]
+
 
 class Feed(ABC):
     """Examples of several runs side by side, minibatch by minibatch.
@@ -27,6 +29,22 @@ class Feed(ABC):
         Raises:
             SettingError: there are no examples left.
         """
+
+    @property
+    def held(self) -> Tensors:
+        """What the minibatches of all steps are made from."""
+        return ()
+
+    def raw(self, step: int) -> Tensors:
+        """What the minibatches of one step are made from, besides what is held."""
+        return self.at(step)
+
+    @staticmethod
+    def made(held: Tensors, raw: Tensors) -> tuple[Tensor, Tensor]:
+        """What `at` returns, of `held` and `raw(step)`: operators on tensors alone, to be a part of a
+        graph."""
+        inputs, targets = raw
+        return inputs, targets
 
     @abstractmethod
     def close(self) -> None:
@@ -63,8 +81,22 @@ class InMemory(Feed):
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """The minibatches of all runs at a gradient step."""
-        batch = self._batches.at(step)
-        return self._inputs[batch], self._targets[batch]
+        return self.made(self.held, self.raw(step))
+
+    @property
+    def held(self) -> Tensors:
+        """All inputs and targets."""
+        return self._inputs, self._targets
+
+    def raw(self, step: int) -> Tensors:
+        """Indices of examples, [runs, batch_size]."""
+        return (self._batches.at(step),)
+
+    @staticmethod
+    def made(held: Tensors, raw: Tensors) -> tuple[Tensor, Tensor]:
+        """The examples of the indices."""
+        (inputs, targets), (batch,) = held, raw
+        return inputs[batch], targets[batch]
 
     def close(self) -> None:
         """Nothing to end."""

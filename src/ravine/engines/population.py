@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
+from threading import Lock
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ravine.engines.graphs.compiling import Compiled, trace
+from ravine.engines.graphs.rewriting import keep_what_is_broadcast
 from ravine.rules import Hyper, Rule, State
 from ravine.rules._rule import Update
 from ravine.transforms import at_probe
@@ -18,8 +21,28 @@ from ravine.transforms import at_probe
 Advance = Callable[[Tensor, Tensor, State, Hyper], None]
 """(weights, grads, state, hyper), which writes the step into weights and state."""
 
-Kernels = dict[Any, Advance]
-"""Compiled steps, by what they are for."""
+
+@dataclass(frozen=True)
+class Kernels:
+    """Compiled steps, made when they are first needed.
+
+    Attributes:
+        options: of inductor.
+        made: steps by what they are for.
+        lock: held while one is made: several engines may share kernels, each in a thread of its own.
+    """
+
+    options: Mapping[str, Any]
+    made: dict[Any, Advance] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
+
+    def kernel(self, key: Any, make: Callable[[], Advance]) -> Advance:
+        """The step of this key."""
+        if key not in self.made:
+            with self.lock:
+                if key not in self.made:
+                    self.made[key] = make()
+        return self.made[key]
 
 
 @dataclass(frozen=True)
@@ -111,9 +134,8 @@ class PopulationEngine:
                 advance(*inputs)
                 continue
             key = (update, index, len(self.weights))
-            if key not in kernels:
-                kernels[key] = _made_fast(advance, piece, inputs)
-            kernels[key](*inputs)
+            make = partial(_made_fast, advance, piece, inputs, kernels.options)
+            kernels.kernel(key, make)(*inputs)
 
     def output(self) -> Tensor:
         """The weights to evaluate, [members, size]."""
@@ -197,8 +219,10 @@ def _advance(update: Update, piece: Piece) -> Advance:
     return advance
 
 
-def _made_fast(advance: Advance, piece: Piece, inputs: tuple[Any, ...]) -> Advance:
+def _made_fast(
+    advance: Advance, piece: Piece, inputs: tuple[Any, ...], options: Mapping[str, Any]
+) -> Advance:
     """The step compiled, or, for a matrix rule, traced; nothing is run."""
     if piece.shape is None:
-        return Compiled(advance, inputs, dynamic=True)
+        return Compiled(advance, inputs, True, [keep_what_is_broadcast], options)
     return trace(advance, inputs, "fake")

@@ -40,7 +40,8 @@ def bytes_of_member(problem: Problem) -> int:
         return tensor
 
     with torch.random.fork_rng(devices=[]), saved_tensors_hooks(note, lambda tensor: tensor):
-        problem.recipe.cost(model(batch.inputs), batch.targets)
+        # a copy: what is saved is counted by its storage, and a slice has that of the whole data
+        problem.recipe.cost(model(batch.inputs.clone()), batch.targets.clone())
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     held = batch.inputs.numel() * batch.inputs.element_size()
     return COPIES * weights + held + PASSES * sum(saved.values())

@@ -9,7 +9,7 @@ from torch import nn
 
 from ravine.training.noise.attention import KeyedAttention
 from ravine.training.noise.dropout import KeyedDropout, KeyedFeatureDropout
-from ravine.training.noise.keys import KEY, Keyed, keys, restart, without_keys
+from ravine.training.noise.keys import KEY, Keyed, keys, noisy, restart, without_keys
 from ravine.training.replacing import replaced
 
 FORMS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
@@ -35,4 +35,4 @@ def _form(layer: nn.Module) -> nn.Module | None:
     return None if make is None else make(layer)
 
 
-__all__ = ["KEY", "Keyed", "KeyedDropout", "keyed", "keys", "restart", "without_keys"]
+__all__ = ["KEY", "Keyed", "KeyedDropout", "keyed", "keys", "noisy", "restart", "without_keys"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -56,9 +56,14 @@ def restart(model: nn.Module) -> None:
             module.calls = 0
 
 
+def noisy(names: Iterable[str]) -> list[str]:
+    """The noise keys among the names of buffers."""
+    return [name for name in names if _is_key(name)]
+
+
 def keys(names: Sequence[str], seed: int, step: int) -> dict[str, int]:
     """The value of each noise key among the buffers `names`, for a seed and a step."""
-    return {n: derive(seed, "noise", step, n) for n in names if _is_key(n)}
+    return {name: derive(seed, "noise", step, name) for name in noisy(names)}
 
 
 def without_keys(named: Mapping[str, Tensor]) -> dict[str, Tensor]:

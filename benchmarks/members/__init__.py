@@ -1,0 +1,1 @@
+"""What benchmarks/population.py measures: the problems, and who trains them."""
