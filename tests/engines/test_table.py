@@ -15,7 +15,7 @@ from ravine.engines import eager
 from ravine.engines.block.engine import BlockEngine
 from ravine.engines.eager import EagerEngine
 from ravine.engines.native.engine import NativeEngine
-from ravine.engines.population import PopulationEngine
+from ravine.engines.population import Kernels, PopulationEngine
 from ravine.rules import Rule
 from ravine.transforms import accumulate, at_probe, chain, clip_adaptive, clip_norm, decoupled
 
@@ -82,7 +82,7 @@ def walk_population(compiled: bool) -> Callable[[Rule, Problem], Paths]:
         weights = torch.stack([flat + 1, flat, -flat])
         hyper = [{**rule.defaults, "lr": rule.defaults["lr"] * f} for f in (0.5, 1.0, 0.1)]
         engine = PopulationEngine(rule, hyper, weights, SHAPES)
-        kernels: Any = {} if compiled else None
+        kernels = Kernels() if compiled else None
         path = []
         for step in range(STEPS):
             grads = torch.stack(

@@ -18,7 +18,7 @@ from ravine.engines import eager
 from ravine.engines.block.engine import BlockEngine
 from ravine.engines.eager import EagerEngine
 from ravine.engines.native.engine import NativeEngine
-from ravine.engines.population import PopulationEngine
+from ravine.engines.population import Kernels, PopulationEngine
 from ravine.errors import SettingError
 from ravine.rules import at_param
 from ravine.transforms import (
@@ -205,7 +205,7 @@ def test_members_of_a_population_average_by_their_own_settings(compiled: bool) -
     ]
     weights = torch.linspace(-1, 2, 20, dtype=torch.float64).reshape(4, 5).clone()
     engine = PopulationEngine(rule, hyper, weights, [torch.Size((5,))])
-    paths, kernels = [], {} if compiled else None
+    paths, kernels = [], Kernels() if compiled else None
     for _ in range(25):
         engine.step(weights.clone(), kernels)
         paths.append(weights.numpy().copy())

@@ -32,7 +32,7 @@ class Kernels:
         lock: held while one is made: several engines may share kernels, each in a thread of its own.
     """
 
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
     made: dict[Any, Advance] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
