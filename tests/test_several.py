@@ -123,13 +123,14 @@ def times(folder, found, recipe):
     chosen = {arm["name"]: arm["lr"] for arm in verdicts(folder.parent)[recipe]["arms"]}
     database = sqlite3.connect(folder / "run.sqlite")
     rows = database.execute(
-        "SELECT stage, procedure, json_extract(hyper, '$.lr'), seed, step, validation_metric "
-        "FROM points JOIN trials ON trial = id ORDER BY step"
+        "SELECT stage, procedure, json_extract(hyper, '$.lr'), seed, curve "
+        "FROM points JOIN trials ON trial = id ORDER BY first"
     ).fetchall()
     database.close()
     curves: dict[tuple, list[tuple[int, float]]] = {}
-    for stage, name, lr, seed, step, value in rows:
-        curves.setdefault((stage, name, lr, seed), []).append((step, value))
+    for stage, name, lr, seed, data in rows:
+        points = np.frombuffer(data, dtype="<f8").reshape(-1, 4)
+        curves.setdefault((stage, name, lr, seed), []).extend(points[:, [0, 3]].tolist())
     levels = [
         np.mean(
             [

@@ -16,6 +16,7 @@ from ravine.comparison.records import Settings
 from ravine.comparison.store import Store
 from ravine.comparison.verdict import conclude
 from ravine.recipes import Problem
+from ravine.training.executor import Here
 from ravine.training.lane import Lane, Member, evaluation_steps
 from ravine.training.procedure import Procedure
 from ravine.training.records import Point
@@ -96,7 +97,7 @@ def run_fake(
         }  # fmt: skip
         store.set_facts(problem=facts, environment={})
         if store.fact("outcome") is None:
-            Comparison(problem, arms, settings, fake, store, Progress()).run()
+            Comparison(problem, arms, settings, fake, Here(fake), store, Progress()).run()
         return conclude(store), fake
     finally:
         store.close()

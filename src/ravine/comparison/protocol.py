@@ -174,6 +174,8 @@ class Comparison:
         members = [Member(self._store.run(stage, trial)) for trial in trials]
         self._progress.stage(title, sum(max(0, until - member.step) for member in members))
         chunks = [c for c in self._lane.chunks(members) if any(m.step < until for m in c)]
+        if not chunks:
+            return
         self._store.enter(stage, [member.run.trial for chunk in chunks for member in chunk])
         loaded = (self._with_snapshots(stage, chunk) for chunk in chunks)
         last = stage == "selection" and until == self._problem.steps

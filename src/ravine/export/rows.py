@@ -54,7 +54,7 @@ def rows(runs: list[Staged]) -> Iterator[list[Cell]]:
         trial, curve = each.run.trial, each.run.curve
         lead = [each.stage, trial.procedure, *(trial.hyper.get(n) for n in names), trial.seed]
         for point in curve:
-            test = each.run.test_metric if point is curve[-1] else None
+            test = each.run.test_metric if point.step == curve[-1].step else None
             yield [
                 *lead,
                 *(point.step, point.cost, point.validation_cost, point.validation_metric),
