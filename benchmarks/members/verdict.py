@@ -3,59 +3,86 @@
 from __future__ import annotations
 
 import tempfile
-from statistics import mean
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ravine import compare
+from ravine import compare, rules
 from ravine.comparison import statistics
 from ravine.comparison.protocol import seeds_of
 from ravine.recipes import find, load
-from ravine.training.fit import fit
+from ravine.training.lane import Lane, Member, unheard
+from ravine.training.population import PopulationLane
+from ravine.training.procedure import Procedure
+from ravine.training.records import Trial
 
 FRESH = seeds_of(7)[1]
 """Seeds that neither the comparison nor the grid has seen."""
+
+Metrics = Mapping[tuple[str, float, int], float]
+"""(optimizer, learning rate, seed) -> the validation metric at the end."""
 
 
 def cost_of_a_verdict() -> dict[str, object]:
     """Gradient steps of `ravine compare digits-mlp` and of the full grid, and what each chose.
 
-    The grid trains every rate that the comparison tried with every seed that it used, in full. The
-    difference is of the last validation metric on fresh seeds, of the rate that the comparison
-    chose minus the grid's, mean over optimizers, with a 95% interval over seeds.
+    The grid trains every rate that the comparison tried in full: with every seed that it used
+    (`share`), or, to choose rates only, with the selection seeds (`share_of_selection`). The
+    difference is of the validation metric on fresh seeds, of the rates that the comparison chose
+    minus those that the grid of all seeds chose, mean over optimizers, with a 95% interval over seeds.
     """
     problem = load(find("digits-mlp"))
     with tempfile.TemporaryDirectory() as folder:
-        verdict = compare("digits-mlp", out=folder)
-    seeds = [*verdict.seeds["selection"], *verdict.seeds["final"]]
-    taken = sum(arm.gradient_steps for arm in verdict.arms)
-    taken += len(verdict.arms) * len(verdict.seeds["final"]) * problem.steps
-    full, chosen, differences = 0, {}, []
-    for arm in verdict.arms:
-        rates = [row.lr for row in arm.lrs]
-        full += len(rates) * len(seeds) * problem.steps
-        of_grid = min(rates, key=lambda lr: _metric(problem, arm.optimizer, lr, seeds).mean())
-        chosen[arm.optimizer] = {"comparison": arm.lr, "grid": of_grid}
-        ours, theirs = (_metric(problem, arm.optimizer, lr, FRESH) for lr in (arm.lr, of_grid))
-        differences.append(ours - theirs)
-    difference = np.mean(differences, axis=0)
-    found = statistics.interval(difference) if difference.any() else None
+        verdict = compare("digits-mlp", out=f"{folder}/run")
+    names = [arm.name for arm in verdict.arms]
+    procedures = {name: Procedure.of(rules.get(name)) for name in names}
+    lane = PopulationLane(problem, procedures, 64)
+    seeds = [*verdict.selection_seeds, *verdict.final_seeds]
+    rates = {arm.name: [row.lr for row in arm.rates] for arm in verdict.arms}
+    grid = _trained(
+        lane, [(name, lr, seed) for name in names for lr in rates[name] for seed in seeds]
+    )
+    of_grid = {
+        name: min(rates[name], key=lambda lr: np.mean([grid[name, lr, seed] for seed in seeds]))
+        for name in names
+    }
+    ours = {arm.name: arm.lr for arm in verdict.arms}
+    fresh = _trained(
+        lane, {(name, of[name], seed) for of in (ours, of_grid) for name in names for seed in FRESH}
+    )
+    difference = [
+        np.mean([fresh[n, ours[n], seed] - fresh[n, of_grid[n], seed] for n in names])
+        for seed in FRESH
+    ]
+    found = statistics.interval(difference)
+    tried = sum(map(len, rates.values()))
+    selection = sum(arm.gradient_steps for arm in verdict.arms)
+    steps = selection + len(names) * len(verdict.final_seeds) * problem.steps
+    full = tried * len(seeds) * problem.steps
     return {
-        "steps": taken,
+        "steps": steps,
         "steps_of_grid": full,
-        "share": round(taken / full, 3),
-        "chosen": chosen,
-        "difference": {
-            "mean": mean(difference.tolist()),
-            "interval": None if found is None else [float(end) for end in found.ends],
-            "seeds": len(FRESH),
-        },
+        "share": round(steps / full, 3),
+        "share_of_selection": round(
+            selection / (tried * len(verdict.selection_seeds) * problem.steps), 3
+        ),
+        "chosen": {name: {"comparison": ours[name], "grid": of_grid[name]} for name in names},
+        "difference": {"mean": found.mean, "interval": [found.lo, found.hi], "seeds": len(FRESH)},
     }
 
 
-def _metric(problem: object, optimizer: str, lr: float, seeds: object) -> np.ndarray:
-    """The last validation metric of each seed; what diverged counts as the worst."""
-    found = [
-        fitted.run.curve[-1].validation_metric for fitted in fit(problem, optimizer, lr, seeds)
+def _trained(lane: Lane, wanted: Iterable[tuple[str, float, int]]) -> Metrics:
+    """What diverged counts as the worst value there is."""
+    members = [Member.new(lane.procedures[name].trial(lr, seed)) for name, lr, seed in wanted]
+    done = [
+        member.run
+        for chunk in lane.chunks(members)
+        for member in lane.train(chunk, lane.problem.steps, unheard)
     ]
-    return np.nan_to_num(np.asarray(found), nan=1.0, posinf=1.0)
+    return {
+        _key(run.trial): 1.0 if run.diverged_at else run.curve[-1].validation_metric for run in done
+    }
+
+
+def _key(trial: Trial) -> tuple[str, float, int]:
+    return trial.procedure, trial.lr, trial.seed
