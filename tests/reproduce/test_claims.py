@@ -71,6 +71,7 @@ def test_a_line_that_diverged_makes_no_others_alike():
     assert judge(claim, scores, names, {"lost"}).p == 0
     one = Claim("adam", "even", "sgd")
     assert judge(one, scores, names, {"lost"}).p == judge(one, SCORES, NAMES).p
+    assert judge(one, scores, names, {"lost", "far"}).verdict == "undecided"
 
 
 def test_nothing_is_said_of_reaching_a_line_that_diverged():

@@ -79,7 +79,8 @@ def judge(
 ) -> Judged:
     """The posterior probability of a claim.
 
-    Where a run of the line to be reached diverged, its runs have no usual spread: nothing is said.
+    Nothing is said where a run of the line to be reached diverged, as its runs have no usual spread; nor
+    of two lines being even where no third one is left that did not diverge, and could set the margin.
 
     Args:
         claim: about two of the names.
@@ -93,8 +94,10 @@ def judge(
     if claim.relation == "ahead":
         return Judged(claim, float(np.mean(behind < 0)))
     if claim.relation == "even":
-        healthy = draws[:, [name not in diverged for name in names]]
-        margin = EVEN * np.ptp(healthy, axis=1) if healthy.size else 0.0
+        healthy = [name not in diverged for name in names]
+        if not set(names) - {claim.first, claim.second, *diverged}:
+            return Judged(claim, None)
+        margin = EVEN * np.ptp(draws[:, healthy], axis=1)
         return Judged(claim, float(np.mean(np.abs(behind) < margin)))
     if claim.second in diverged:
         return Judged(claim, None)

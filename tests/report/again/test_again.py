@@ -80,7 +80,8 @@ def test_claims_and_numbers_stand_beside_the_figure():
     assert [row.diverged for row in panel.rows] == ["2 of 6", "0 of 6", "0 of 6"]
     page = render_reproduction(found)
     assert "ravine &lt;b&gt;" in page
-    assert 'class="holds"' in page
+    assert 'class="undecided"><b>Adam ~ Nesterov</b><small>undecided, runs diverged' in page
+    assert 'class="holds"' in render_reproduction(reproduction(made()))
     assert facts_of(reproduction(made())).answer == "All 3 claims hold."
 
 
@@ -92,7 +93,7 @@ def test_what_diverged_later_is_no_part_of_an_early_claim():
     found = reproduction(replace(one, judged=judged(panel, one.lines)))
     (shown,) = facts_of(found).panels
     assert [row.verdict for row in shown.claims] == ["holds", "undecided"]
-    assert [row.p for row in shown.claims] == ["P > 0.99", "a run of Adagrad diverged"]
+    assert [row.p for row in shown.claims] == ["P > 0.99", "runs diverged"]
     (figure,) = numbers(found)["figures"]
     assert figure["claims"][1]["p"] is None
 

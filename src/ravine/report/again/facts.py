@@ -92,7 +92,7 @@ def _panel(made: Made) -> PanelFacts:
         heading=panel.title,
         expected=panel.expected,
         claims=tuple(
-            ClaimRow(j.claim.said(made.titles), _p_of(made, j), j.verdict) for j in made.judged
+            ClaimRow(j.claim.said(made.titles), _p_of(j), j.verdict) for j in made.judged
         ),
         curves=_curves(made),
         y=panel.y,
@@ -101,10 +101,8 @@ def _panel(made: Made) -> PanelFacts:
     )
 
 
-def _p_of(made: Made, one: Judged) -> str:
-    if one.p is None:
-        return f"a run of {made.titles[one.claim.second]} diverged"
-    return words.p_is(one.p)
+def _p_of(one: Judged) -> str:
+    return "runs diverged" if one.p is None else words.p_is(one.p)
 
 
 def _curves(made: Made) -> Curves:
@@ -212,7 +210,8 @@ def _method(found: Reproduction) -> tuple[tuple[str, str], ...]:
             (
                 "When are two lines alike (~)?",
                 f"If they differ by less than {EVEN:.0%} of the way from the best line to the worst "
-                f"that did not diverge: about what one sees. {SAME}",
+                f"that did not diverge: about what one sees. Where no third line is left, the claim is "
+                f"undecided. {SAME}",
             )
         )
     if "reaches" in relations:
