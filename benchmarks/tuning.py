@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/tuning.py
 
 Both searches choose on the same two seeds; what each chose is trained on the same 20 fresh seeds of
-digits-mlp. Takes some minutes on one core and writes benchmarks/results/tuning.json: for each optimizer
+digits-mlp. Takes about two minutes on one core and writes benchmarks/results/tuning.json: for each optimizer
 what was chosen, and by how many points of error rate the larger search is better, the paired difference
 with its interval.
 """
