@@ -91,9 +91,7 @@ def _panel(made: Made) -> PanelFacts:
         topic=panel.source,
         heading=panel.title,
         expected=panel.expected,
-        claims=tuple(
-            ClaimRow(j.claim.said(made.titles), _p_of(j), j.verdict) for j in made.judged
-        ),
+        claims=tuple(ClaimRow(j.claim.said(made.titles), _p_of(j), j.verdict) for j in made.judged),
         curves=_curves(made),
         y=panel.y,
         rows=tuple(_row(line, panel.y) for line in made.lines),
