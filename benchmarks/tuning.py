@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/tuning.py
 
 Both searches choose on the same two seeds; what each chose is trained on the same 20 fresh seeds of
-digits-mlp. Two minutes on one core; writes benchmarks/results/tuning.json: for each
-optimizer what was chosen, and by how many points of error rate the larger search is better, the paired
-difference with its interval.
+digits-mlp. Takes two minutes on one core and writes benchmarks/results/tuning.json: for each optimizer
+what was chosen, and by how many points of error rate the larger search is better, the paired difference
+with its interval.
 """
 
 from __future__ import annotations
