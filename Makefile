@@ -35,6 +35,7 @@ bench: $(READY)  ## run the benchmarks; they write benchmarks/results
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/reproduce.py
 	$(BIN)/python -m benchmarks.faults
+	$(BIN)/python benchmarks/tuning.py
 	$(BIN)/python -m benchmarks.large_report
 
 clean:  ## remove .venv, caches and runs/demo

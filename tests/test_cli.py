@@ -12,9 +12,10 @@ import torch
 from rich.console import Console
 
 from ravine import Optimizer, api, optim, rules, screen
-from ravine.cli import main
+from ravine.cli import _parser, main
 from ravine.engines.memory import memory_per_element
 from ravine.optim._listing import described
+from ravine.reproduce import STUDIES
 
 RECIPE = """
 import torch
@@ -35,6 +36,13 @@ def write_recipe(folder, cost="F.cross_entropy", train="(x, y)"):
     path = folder / "mine.py"
     path.write_text(RECIPE.format(cost=cost, train=train))
     return str(path)
+
+
+def test_the_help_names_all_experiments():
+    """Written out there, as importing them imports torch, and `ravine --help` does without."""
+    said = _parser()._subparsers._group_actions[0].choices["reproduce"].description
+    names = said.rstrip(".").split(": ")[1].replace(" or ", ", ").split(", ")
+    assert names == list(STUDIES)
 
 
 def test_compare_a_users_recipe_from_start_to_report(tmp_path, capsys):

@@ -18,7 +18,7 @@ from ravine.comparison.ranks import (
     leaders,
     mean_rank_draws,
     spread,
-    unanimous_by_luck,
+    winner_by_luck,
     without_each,
 )
 
@@ -127,8 +127,14 @@ def test_leaving_one_of_one_out_is_refused() -> None:
         without_each([[1.0], [2.0]])
 
 
-@pytest.mark.parametrize("recipes", [2, 3, 6, 10])
-def test_unanimous_by_luck_is_the_sign_test(recipes: int) -> None:
-    assert unanimous_by_luck(recipes) == pytest.approx(
+@pytest.mark.parametrize("recipes", range(2, 7))
+def test_of_few_recipes_all_must_agree_as_in_the_sign_test(recipes: int) -> None:
+    assert winner_by_luck(recipes) == pytest.approx(
         stats.binomtest(recipes, recipes, 0.5).pvalue, rel=1e-12
     )
+
+
+def test_luck_that_one_recipe_more_allows_for() -> None:
+    """Seven of eight will do, and six do not: P(B > 4) + P(B = 4) / 2 = 0.93, B ~ Bin(8, 6/8)."""
+    assert winner_by_luck(8) == pytest.approx(2 * (1 + 8) / 2**8, rel=1e-12)
+    assert winner_by_luck(9) == pytest.approx(2 * (1 + 9) / 2**9, rel=1e-12)

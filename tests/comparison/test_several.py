@@ -10,6 +10,7 @@ from math import comb, inf
 import numpy as np
 import pytest
 
+from ravine.comparison.ranks import winner_by_luck
 from ravine.comparison.records import Settings
 from ravine.comparison.several import as_json, overall, write
 from ravine.errors import FolderError
@@ -68,15 +69,18 @@ def test_recipes_whose_seeds_leave_all_open_are_a_tie() -> None:
     assert set(found.best) == {"sgd", "adam"}
 
 
-@pytest.mark.parametrize(("recipes", "most"), [(6, 1 / 32), (7, 1 / 8)])
-def test_two_arms_that_are_equal_in_general_seldom_get_a_winner(recipes: int, most: float) -> None:
+@pytest.mark.parametrize(("recipes", "luck"), [(3, 1 / 4), (6, 1 / 32), (7, 1 / 8), (9, 5 / 128)])
+def test_how_often_two_arms_that_are_equal_in_general_get_a_winner(
+    recipes: int, luck: float
+) -> None:
     """Each recipe goes to either by a fair coin, without doubt about its seeds: all outcomes."""
     false = 0.0
     for wins in range(recipes + 1):
         orders = [["sgd", "adam"]] * wins + [["adam", "sgd"]] * (recipes - wins)
         found = overall([ranked(f"r{i}", order) for i, order in enumerate(orders)])
         false += (found.decision == "winner") * comb(recipes, wins) / 2**recipes
-    assert false == pytest.approx(most, abs=1e-12)
+    assert false == pytest.approx(luck, abs=1e-12)
+    assert winner_by_luck(recipes) == pytest.approx(luck, abs=1e-12)
 
 
 def test_times_ratios_and_scores_by_hand() -> None:
@@ -107,12 +111,15 @@ def test_the_order_of_recipes_changes_nothing() -> None:
     assert as_json(overall(recipes)) == as_json(overall(recipes[::-1]))
 
 
-def test_few_recipes_are_warned_of_by_the_sign_test() -> None:
+def test_few_recipes_are_warned_of_by_how_often_luck_names_a_winner() -> None:
     found = overall([ranked(name, ["sgd", "adam"]) for name in "abc"])
     assert found.warnings[0] == (
-        "3 recipes say little about others: of two that are equally good in general, one wins on all "
-        "3 by luck in 25% of cases; with 6 recipes in 3%."
+        "3 recipes say little about others: of two that are equally good in general, one is named the "
+        "winner by luck in 25.0% of cases; with 6 recipes in 3.1%."
     )
+    seven = overall([ranked(n, ["sgd", "adam"], {"sgd": 1, "adam": 2}) for n in "abcdefg"])
+    assert "in 12.5% of cases; with 9 recipes in 3.9%" in seven.warnings[0]
+    assert as_json(seven)["warnings"] == list(seven.warnings)
     six = overall([ranked(name, ["sgd", "adam"], {"sgd": 1, "adam": 2}) for name in "abcdef"])
     assert six.warnings == ()
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from ravine.reproduce.claims import EVEN, NOISE, Claim, Judged, ahead, judge
 
@@ -46,14 +46,39 @@ def test_reaching_is_being_behind_by_less_than_a_single_run_varies():
     scores = SCORES.copy()
     scores[1] += 0.016  # near the margin, where it matters
     gaps = scores[1] - scores[0]
-    margin = NOISE * scores[0].std(ddof=1)
-    t = (margin - gaps.mean()) / (gaps.std(ddof=1) / math.sqrt(SEEDS))
-    expected = stats.t.cdf(t, SEEDS - 1)
+    freedom = SEEDS - 1
+    t, chi2 = stats.t(freedom), stats.chi2(freedom)
+    error = gaps.std(ddof=1) / math.sqrt(SEEDS)
+
+    def given(x):  # the deviation that χ² = x draws
+        margin = NOISE * scores[0].std(ddof=1) * math.sqrt(freedom / x)
+        return chi2.pdf(x) * t.cdf((margin - gaps.mean()) / error)
+
+    expected, _ = integrate.quad(given, 0, np.inf)
     assert 0.1 < expected < 0.9
     found = judge(Claim("sgd", "reaches", "adam"), scores, NAMES)
     assert found.p == pytest.approx(expected, abs=ERROR)
-    assert judge(Claim("far", "reaches", "adam"), SCORES, NAMES).p == 0
+    assert judge(Claim("far", "reaches", "adam"), SCORES, NAMES).p < 0.01
     assert judge(Claim("adam", "reaches", "far"), SCORES, NAMES).p == 1
+
+
+def test_a_line_that_diverged_makes_no_others_alike():
+    """A third line at 10 stretches the span to 9.7, a tenth of which is more than 0.7."""
+    scores = np.vstack([SCORES, np.full(SEEDS, 10.0)])
+    names = (*NAMES, "lost")
+    claim = Claim("adam", "even", "far")
+    assert judge(claim, scores, names).p == 1
+    assert judge(claim, scores, names, {"lost"}).p == 0
+    one = Claim("adam", "even", "sgd")
+    assert judge(one, scores, names, {"lost"}).p == judge(one, SCORES, NAMES).p
+    assert judge(one, scores, names, {"lost", "far"}).verdict == "undecided"
+
+
+def test_nothing_is_said_of_reaching_a_line_that_diverged():
+    scores = SCORES.copy()
+    scores[1, 0] = 10.0
+    found = judge(Claim("far", "reaches", "sgd"), scores, NAMES, {"sgd"})
+    assert (found.p, found.verdict) == (None, "undecided")
 
 
 @pytest.mark.parametrize(

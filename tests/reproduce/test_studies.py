@@ -95,6 +95,9 @@ def test_networks_shrink_with_the_examples(sets):
     assert cnn.batch_size == 200 // kingma.PER_EPOCH  # of 200 examples
     small = kingma.narrow_cnn(sets, 1 / 64)
     assert tuple(build_model(load(small), 0)[4].weight.shape) == (8, 8, 5, 5)
+    mlp = " ".join(kingma.MNIST_MLP.differences(1))
+    assert kingma.DIFFERS[1] not in mlp  # it holds for one of the two figures
+    assert "In (b) learning rates are chosen by that cost, without the L2 penalty" in mlp
     said = kingma.MNIST_MLP.differences(0.01)[0]
     assert said.startswith("1% of the training examples were used")
     assert "10% of its width" in said

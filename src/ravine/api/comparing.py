@@ -27,6 +27,7 @@ from ravine.environment import environment
 from ravine.errors import SettingError
 from ravine.initializers import Initializer, Start
 from ravine.recipes import Problem, Recipe
+from ravine.report import REPORT
 from ravine.rules import Rule
 from ravine.training.choose import check_lane, choose, make_lane
 from ravine.training.executor import Executor, Here
@@ -37,8 +38,6 @@ from ravine.training.threads import threads
 
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
 """Compared where the user names none."""
-
-REPORT = "report.html"
 
 
 def compare(
@@ -223,9 +222,7 @@ def _train(
 ) -> None:
     """Train all that the comparison asks for, here or on a cluster."""
     problem, arms, settings = prepared.problem, prepared.compared.procedures, prepared.settings
-    lane, count = _lane(
-        problem, prepared.compared, settings, prepared.lane, store, command, progress, cluster
-    )
+    lane, count = _lane(prepared, store, command, progress, cluster)
     executor: Executor = Here(lane)
     if cluster is not None:
         parcel = packed(problem, arms, store.fact("lane"), store.fact("recipe"))
@@ -235,53 +232,62 @@ def _train(
 
 
 def _lane(
-    problem: Problem,
-    compared: Arms,
-    settings: Settings,
-    asked: str,
+    prepared: Prepared,
     store: Store,
     command: str | None,
     progress: Progress,
     cluster: Cluster | None,
 ) -> tuple[Lane, int]:
-    """The lane of a new comparison, or the one it was begun with; and its number of threads.
-
-    On a cluster every core trains chunks of its own, so these are the smaller, the more there are.
-    """
-    arms = compared.procedures
-    places = 1 if cluster is None else max(1, cluster.cores)
-    stored = store.fact("lane")
+    """The lane of a new comparison, or the one it was begun with; and its number of threads."""
+    stored, asked = store.fact("lane"), prepared.lane
     if stored is None:
-        capacity = max(2, -(-len(arms) * search.SURVIVORS * SELECTION_SEEDS // places))
-        work = len(arms) * _least_work(settings) // places
-        with threads(torch.get_num_threads() if cluster is None else 1):
-            choice = choose(problem, arms, _sample(arms, settings), asked, capacity, work)
-        about = f"{choice.lane.title}: {choice.reason}"
-        progress.note(f"training {about}")
-        stored = {
-            "name": choice.lane.name,
-            "compiled": choice.lane.compiled,
-            "capacity": choice.lane.capacity,
-            "threads": choice.threads,
-            "asked": asked,
-        }
-        machine = {**environment(command), "threads": str(choice.threads)}
-        if cluster is not None:
-            machine["cluster"] = cluster.title
-        store.set_facts(
-            problem=_problem_facts(problem, compared, choice.step_seconds),
-            environment={"lane": about, **machine},
-            lane=stored,
-        )
-        return choice.lane, choice.threads
+        return _new_lane(prepared, store, command, progress, cluster)
     if asked not in ("auto", stored["asked"], stored["name"]):
         raise SettingError(
             f"{store.folder} was begun in lane {stored['name']}, this command says --lane {asked}; "
             f"type --lane {stored['name']}, or choose another --out"
         )
+    problem, arms = prepared.problem, prepared.compared.procedures
     with threads(stored["threads"]):
         lane = make_lane(stored["name"], stored["compiled"], problem, arms, stored["capacity"])
     return lane, stored["threads"]
+
+
+def _new_lane(
+    prepared: Prepared,
+    store: Store,
+    command: str | None,
+    progress: Progress,
+    cluster: Cluster | None,
+) -> tuple[Lane, int]:
+    """The lane that times best, noted in the store, and its number of threads.
+
+    On a cluster every core trains chunks of its own, so these are the smaller, the more there are.
+    """
+    problem, settings, asked = prepared.problem, prepared.settings, prepared.lane
+    arms = prepared.compared.procedures
+    places = 1 if cluster is None else max(1, cluster.cores)
+    capacity = max(2, -(-len(arms) * search.SURVIVORS * SELECTION_SEEDS // places))
+    work = len(arms) * _least_work(settings) // places
+    with threads(torch.get_num_threads() if cluster is None else 1):
+        choice = choose(problem, arms, _sample(arms, settings), asked, capacity, work)
+    about = f"{choice.lane.title}: {choice.reason}"
+    progress.note(f"training {about}")
+    machine = {**environment(command), "threads": str(choice.threads)}
+    if cluster is not None:
+        machine["cluster"] = cluster.title
+    store.set_facts(
+        problem=_problem_facts(problem, prepared.compared, choice.step_seconds),
+        environment={"lane": about, **machine},
+        lane={
+            "name": choice.lane.name,
+            "compiled": choice.lane.compiled,
+            "capacity": choice.lane.capacity,
+            "threads": choice.threads,
+            "asked": asked,
+        },
+    )
+    return choice.lane, choice.threads
 
 
 def _sample(arms: Mapping[str, Procedure], settings: Settings) -> list[Trial]:

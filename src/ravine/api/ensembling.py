@@ -17,10 +17,9 @@ from ravine.comparison.records import Interval
 from ravine.comparison.store import Store, explained
 from ravine.errors import FolderError
 from ravine.recipes import Measure, Problem, Split, find
+from ravine.recipes.examples import EXAMPLES_AT_ONCE
 from ravine.strategies import Ensemble, RegressionEnsemble
 from ravine.training.lane import mean_over
-
-EXAMPLES_AT_ONCE = 2048
 
 
 @dataclass(frozen=True)

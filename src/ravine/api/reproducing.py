@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ravine.api.comparing import REPORT, compare
+from ravine.api.comparing import compare
 from ravine.api.given import check_seed, loaded
 from ravine.batches import per_epoch
 from ravine.comparison import verdict
@@ -20,6 +20,7 @@ from ravine.environment import environment
 from ravine.errors import SettingError, UnknownNameError
 from ravine.recipes import Problem, load
 from ravine.recipes.images import Folder
+from ravine.report import REPORT
 from ravine.report.again import write_reproduction
 from ravine.reproduce import (
     STUDIES,
@@ -36,7 +37,7 @@ from ravine.training.choose import choose
 from ravine.training.fit import CAPACITY
 from ravine.training.lane import Member
 from ravine.training.procedure import Procedure
-from ravine.training.records import Run, Trial
+from ravine.training.records import Trial, runs_of
 from ravine.training.threads import threads
 
 
@@ -123,13 +124,9 @@ def _tuned(training: Tuned, name: str, job: _Job) -> list[Line]:
     arms = {arm.name: arm for arm in study.verdict.arms}
     epoch = _epoch(load(recipe))
     return [
-        Line(arm, arms[arm].title, arms[arm].lr, epoch, _runs_of(arm, study.final))
+        Line(arm, arms[arm].title, arms[arm].lr, epoch, runs_of(arm, study.final))
         for arm in study.settings.arms
     ]
-
-
-def _runs_of(name: str, runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if run.trial.procedure == name]
 
 
 def _given(training: Given, job: _Job) -> list[Line]:

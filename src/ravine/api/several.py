@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from ravine import report
-from ravine.api.comparing import OPTIMIZERS, REPORT, Prepared, bind, prepare, rewrite, run
+from ravine.api.comparing import OPTIMIZERS, Prepared, bind, prepare, rewrite, run
 from ravine.api.given import AnyRecipe, listed
 from ravine.batches import Order
 from ravine.comparison import several
@@ -21,6 +21,7 @@ from ravine.comparison.workloads import Workload, workload
 from ravine.errors import FolderError, InputError, SettingError
 from ravine.initializers import Initializer, Start
 from ravine.recipes import Recipe, find
+from ravine.report import REPORT
 from ravine.rules import Rule
 
 

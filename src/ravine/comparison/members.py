@@ -17,6 +17,7 @@ from ravine.recipes import Problem, build_model
 from ravine.training.choose import make_lane
 from ravine.training.lane import fill
 from ravine.training.procedure import Procedure
+from ravine.training.records import runs_of
 
 FILE = "members.pt"
 
@@ -31,7 +32,7 @@ def keep(problem: Problem, arms: Mapping[str, Procedure], store: Store, study: S
         study: what it came to.
     """
     name = study.verdict.lead.name
-    runs = [run for run in study.final if run.trial.procedure == name and run.diverged_at is None]
+    runs = [run for run in runs_of(name, study.final) if run.diverged_at is None]
     if runs and store.member("final", runs[0].trial).snapshot is None:
         return  # it has been done
     if runs:

@@ -39,7 +39,9 @@ def expected_ranks(beats: ArrayLike) -> Array:
     return np.asarray(1.0 + table.sum(axis=0), dtype=np.float64)
 
 
-def mean_rank_draws(scores: Sequence[ArrayLike], draws: int = 20_000, seed: int = 0) -> Array:
+def mean_rank_draws(
+    scores: Sequence[ArrayLike], draws: int = statistics.DRAWS, seed: int = 0
+) -> Array:
     """Joint draws of the arms' mean ranks over recipes such as these: of seeds and of recipes.
 
     A draw takes expected scores on each recipe from `statistics.posterior_means`, which is what the
@@ -49,8 +51,8 @@ def mean_rank_draws(scores: Sequence[ArrayLike], draws: int = 20_000, seed: int 
     over seeds alone, as Agarwal et al. 2021, https://arxiv.org/abs/2108.13264, answer for exactly
     these recipes.)
 
-    Where all recipes agree, no resample disagrees, however few they are: `unanimous_by_luck` says
-    what that is worth.
+    Where all recipes agree, no resample disagrees, however few they are: `winner_by_luck` says what
+    that is worth.
 
     Args:
         scores: of each recipe, [arms, seeds], lower is better, at least 2 seeds; numbers of seeds may
@@ -111,10 +113,23 @@ def without_each(ranks: ArrayLike) -> list[tuple[int, ...]]:
     return [leaders(np.delete(table, recipe, axis=1)) for recipe in range(table.shape[1])]
 
 
-def unanimous_by_luck(recipes: int) -> float:
-    """How often one of two arms that are equally good in general wins on all recipes: 2 · 2⁻ʳ.
+def winner_by_luck(recipes: int) -> float:
+    """How often one of two arms that are equally good in general is named the winner over r recipes.
 
-    The sign test's level for a unanimous result (Demšar 2006, section 3.1.4): 25% for three recipes,
-    6% for five; from six on it is below 5%.
+    Each recipe goes to either with probability ½, and its seeds leave no doubt. With k of r recipes an
+    arm wins if P(best) >= `STOP_LEVEL`, where of as many recipes drawn with replacement
+
+        P(best) = P(B > r/2) + ½ P(B = r/2),   B ~ Binomial(r, k/r),
+
+    and if it leads whichever is left out, 2k - r >= 2. Over all outcomes, exactly:
+
+        2 Σ over such k of C(r, k) 2⁻ʳ
+
+    For up to six recipes only all of them will do, 2 · 2⁻ʳ, the sign test (Demšar 2006, section 3.1.4):
+    25% for three, 3% for six. For seven it is 12.5%, since six of them will do.
     """
-    return 2.0 ** (1 - recipes)
+    wins = np.arange(recipes // 2 + 1, recipes + 1)
+    drawn, half = stats.binom(recipes, wins / recipes), recipes / 2
+    p_best = drawn.sf(half) + 0.5 * drawn.pmf(half)
+    enough = wins[(p_best >= statistics.STOP_LEVEL) & (2 * wins - recipes >= 2)]
+    return float(2 * stats.binom.pmf(enough, recipes, 0.5).sum())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,8 @@ from ravine.errors import FolderError
 
 FILE = "overall.json"
 
-ENOUGH = 6
-"""Recipes from which on a unanimous result is luck in less than 5% of cases, see
-`ranks.unanimous_by_luck`."""
+LUCK = 0.05
+"""Where two equal arms get a winner in a larger share of comparisons, the reader is warned."""
 
 
 @dataclass(frozen=True)
@@ -176,14 +176,14 @@ def _beats(arms: dict[str, Arm], names: Sequence[str]) -> Array:
 
 
 def _warnings(workloads: Sequence[Workload]) -> list[str]:
-    lines = []
-    recipes = len(workloads)
-    if recipes < ENOUGH:
-        luck = ranks.unanimous_by_luck(recipes)
+    lines, recipes = [], len(workloads)
+    luck = ranks.winner_by_luck(recipes)
+    if luck > LUCK:
+        enough = next(n for n in count(recipes + 1) if ranks.winner_by_luck(n) <= LUCK)
         lines.append(
             f"{recipes} recipes say little about others: of two that are equally good in general, "
-            f"one wins on all {recipes} by luck in {luck:.0%} of cases; with {ENOUGH} recipes in "
-            f"{ranks.unanimous_by_luck(ENOUGH):.0%}."
+            f"one is named the winner by luck in {luck:.1%} of cases; with {enough} recipes in "
+            f"{ranks.winner_by_luck(enough):.1%}."
         )
     missed = [w.folder for w in workloads if not any(map(math.isfinite, w.steps.values()))]
     lines += [f"On {recipe} nobody reached the target: a miss for all." for recipe in missed]

@@ -11,7 +11,7 @@ from ravine.comparison import statistics
 from ravine.comparison.protocol import final_scores
 from ravine.comparison.records import RateScore, Settings, Tuning
 from ravine.comparison.space import JOIN, Configuration
-from ravine.training.records import Run
+from ravine.training.records import Run, runs_of
 
 
 def begun_with(runs: Sequence[Run], trials: int) -> set[Configuration]:
@@ -75,8 +75,8 @@ def gains(
     sign = -1 if maximize else 1
     found = {}
     for name, chosen, default in zip(names, scores, scores[len(names) :], strict=False):
-        runs = [run for run in defaults if run.trial.procedure == name]
-        at_default = runs or [run for run in final if run.trial.procedure == name]
+        runs = runs_of(name, defaults)
+        at_default = runs or runs_of(name, final)
         found[name] = Tuning(
             default=at_default[0].trial.hyper,
             validation=statistics.signed(statistics.interval(default), sign),

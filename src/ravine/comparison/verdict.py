@@ -7,7 +7,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from ravine.comparison.store import Store
 from ravine.comparison.tuning import begun_with, best_of, gains
 from ravine.errors import FolderError
 from ravine.training.ending import steps_taken
-from ravine.training.records import Run
+from ravine.training.records import Run, runs_of
 
 FILE = "verdict.json"
 
@@ -62,32 +62,12 @@ def conclude(store: Store) -> Study:
         tuple(stored["arms"]), stored["steps"], stored["seed"], stored.get("trials", FEWEST)
     )
     selection, final, defaults = (store.runs(s) for s in ("selection", "final", DEFAULT))
-    names = list(settings.arms)
-    sign = -1 if facts["maximize"] else 1
+    held = _Held(settings, facts, tuple(selection), tuple(final), tuple(defaults))
+    names, sign = settings.arms, held.sign
     scores = np.array(final_scores(final, names, facts["maximize"]))
-    target = facts["target"]
-    if target is None:
-        target = sign * _median_of_healthy(scores.mean(axis=1), names, final)
-    starts = [run.curve[0].validation_metric for run in final]
-    baseline = float(np.mean([value for value in starts if math.isfinite(value)] or [target]))
-    rivals = _rivals(names, scores)
-    tuned = gains(names, final, defaults, settings, facts["maximize"])
-    arms = [
-        Arm(
-            name=name,
-            title=facts["titles"][name],
-            parts=facts["parts"][name],
-            validation=statistics.signed(statistics.interval(scores[i]), sign),
-            **rivals[name],
-            **_selected(_runs_of(name, selection), _runs_of(name, final), settings, sign, baseline),
-            gradient_steps=_steps(_runs_of(name, selection), facts),
-            **_judged(_runs_of(name, final), facts["step_seconds"][name], sign, target),
-            diverged=_diverged(_runs_of(name, [*selection, *final])),
-            tuning=tuned.get(name),
-            code=code_of(facts, name, _runs_of(name, final)[0].trial.hyper),
-        )
-        for i, name in enumerate(names)
-    ]
+    target = _target(held, scores)
+    baseline = _baseline(final, target)
+    arms = _arms(held, scores, target, baseline)
     verdict = Verdict(
         recipe=facts["name"],
         metric=facts["metric"],
@@ -103,14 +83,64 @@ def conclude(store: Store) -> Study:
         failures=failures(store, selection, final),
     )
     return Study(
-        settings,
-        verdict,
-        tuple(selection),
-        tuple(final),
-        baseline,
-        tuple(defaults),
-        spans_of(store),
+        settings, verdict, held.selection, held.final, baseline, held.defaults, spans_of(store)
     )
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What a run folder holds: what was asked for, facts of the problem, and the runs by stage."""
+
+    settings: Settings
+    facts: Mapping[str, Any]
+    selection: tuple[Run, ...]
+    final: tuple[Run, ...]
+    defaults: tuple[Run, ...]
+
+    @property
+    def sign(self) -> int:
+        """What makes a metric "lower is better"."""
+        return -1 if self.facts["maximize"] else 1
+
+
+def _target(held: _Held, scores: statistics.Array) -> float:
+    """The recipe's own, or else the median of the arms' final means."""
+    named: float | None = held.facts["target"]
+    if named is not None:
+        return named
+    return held.sign * _median_of_healthy(scores.mean(axis=1), held.settings.arms, held.final)
+
+
+def _baseline(final: Sequence[Run], target: float) -> float:
+    """The mean metric of untrained models; the target where none has any."""
+    starts = [run.curve[0].validation_metric for run in final]
+    return float(np.mean([value for value in starts if math.isfinite(value)] or [target]))
+
+
+def _arms(held: _Held, scores: statistics.Array, target: float, baseline: float) -> list[Arm]:
+    """Every arm, in the order asked for."""
+    settings, facts, sign = held.settings, held.facts, held.sign
+    rivals = _rivals(settings.arms, scores)
+    tuned = gains(settings.arms, held.final, held.defaults, settings, facts["maximize"])
+    found = []
+    for name, row in zip(settings.arms, scores, strict=True):
+        selection, final = runs_of(name, held.selection), runs_of(name, held.final)
+        found.append(
+            Arm(
+                name=name,
+                title=facts["titles"][name],
+                parts=facts["parts"][name],
+                validation=statistics.signed(statistics.interval(row), sign),
+                **rivals[name],
+                **_selected(selection, final, settings, sign, baseline),
+                gradient_steps=_steps(selection, facts),
+                **_judged(final, facts["step_seconds"][name], sign, target),
+                diverged=_diverged([*selection, *final]),
+                tuning=tuned.get(name),
+                code=code_of(facts, name, final[0].trial.hyper),
+            )
+        )
+    return found
 
 
 def _rivals(names: Sequence[str], scores: statistics.Array) -> dict[str, dict[str, Any]]:
@@ -169,13 +199,9 @@ def _median_of_healthy(
     healthy = [
         mean
         for name, mean in zip(names, means, strict=True)
-        if all(run.diverged_at is None for run in _runs_of(name, final))
+        if all(run.diverged_at is None for run in runs_of(name, final))
     ]
     return float(np.median(healthy if healthy else means))
-
-
-def _runs_of(name: str, runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if run.trial.procedure == name]
 
 
 def _test(runs: Sequence[Run], sign: int) -> Interval | None:

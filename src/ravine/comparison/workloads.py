@@ -14,7 +14,7 @@ from ravine.comparison.records import Arm, Settings, Study, Verdict
 from ravine.comparison.statistics import Array
 from ravine.comparison.store import Store
 from ravine.comparison.verdict import conclude, to_target
-from ravine.training.records import Run
+from ravine.training.records import Run, runs_of
 
 REFERENCE_SHARE = 0.75
 """The share of a training that reference runs take: everyone is given a third more than they, as
@@ -112,16 +112,12 @@ def target_of(study: Study, named: float | None) -> Target | None:
 
 def _reference_runs(study: Study, arm: Arm) -> list[Run]:
     """An arm's selection runs at its chosen setting."""
-    return [
-        run
-        for run in study.selection
-        if run.trial.procedure == arm.name and dict(run.trial.hyper) == dict(arm.hyper)
-    ]
+    runs = runs_of(arm.name, study.selection)
+    return [run for run in runs if dict(run.trial.hyper) == dict(arm.hyper)]
 
 
 def _steps_to(study: Study, name: str, target: Target | None) -> float:
     """Median over an arm's fresh seeds, infinite for a miss."""
     if target is None:
         return math.inf
-    runs = [run for run in study.final if run.trial.procedure == name]
-    return to_target(runs, -1 if study.verdict.maximize else 1, target.value)
+    return to_target(runs_of(name, study.final), -1 if study.verdict.maximize else 1, target.value)

@@ -12,13 +12,10 @@ from ravine import hidden
 from ravine.errors import RecipeError, said
 from ravine.penalties import Penalty
 from ravine.recipes.building import build_apart
-from ravine.recipes.examples import Split
+from ravine.recipes.examples import EXAMPLES_AT_ONCE, Split
 from ravine.recipes.recipe import Measure, Problem
 from ravine.recipes.wording import INTEGERS, cast, described, shape
 from ravine.seeds import derive
-
-EXAMPLES_AT_ONCE = 2048
-"""As many as evaluation looks at, so that what passes here is what it will meet."""
 
 
 def check(problem: Problem) -> None:

@@ -14,6 +14,9 @@ from torch.utils.data import Dataset, IterableDataset, default_collate
 from ravine.batches import Batches, Feed, InMemory, Last, Loaded, Order, Streamed
 from ravine.errors import RecipeError
 
+EXAMPLES_AT_ONCE = 2048
+"""Evaluation looks at so many examples at a time, to bound its memory."""
+
 
 class Examples(ABC):
     """What a training takes its minibatches from."""

@@ -2,6 +2,7 @@
 
 from ravine.report.advice import answer
 from ravine.report.page import render, write
+from ravine.report.records import REPORT
 from ravine.report.several.page import render_overall, write_overall
 
-__all__ = ["answer", "render", "render_overall", "write", "write_overall"]
+__all__ = ["REPORT", "answer", "render", "render_overall", "write", "write_overall"]

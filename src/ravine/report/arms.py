@@ -33,12 +33,13 @@ def keys(study: Study) -> dict[str, Key]:
 
 def metric_of(verdict: Verdict) -> Metric:
     """How this verdict's metric prints; the best arms that trained decide how many digits."""
-    best = [
-        arm.validation
-        for arm in verdict.arms
-        if arm.name in verdict.best and not lost(verdict, arm)
-    ]
+    best = [arm.validation for arm in maybe_best(verdict)]
     return words.metric_of(verdict.metric, verdict.maximize, best)
+
+
+def maybe_best(verdict: Verdict) -> list[Arm]:
+    """The arms among which the best one is, but for those that diverged on every seed."""
+    return [a for a in verdict.arms if a.name in verdict.best and not lost(verdict, a)]
 
 
 def noun(verdict: Verdict) -> str:

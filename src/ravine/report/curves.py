@@ -13,7 +13,7 @@ from ravine.report import words
 from ravine.report.arms import keys, metric_of
 from ravine.report.axes import outcome_axis
 from ravine.report.records import Caption, Curves, Key, Line
-from ravine.training.records import Curve, Run
+from ravine.training.records import Curve, Run, runs_of
 
 Column = Callable[[Curve], NDArray[np.float64]]
 """What of a curve is drawn."""
@@ -53,7 +53,7 @@ def validation_curves(study: Study) -> Curves:
 def _lines(study: Study, of: Column, maximize: bool) -> tuple[Line, ...]:
     lines = []
     for name, key in keys(study).items():
-        runs = [run for run in study.final if run.trial.procedure == name and run.curve]
+        runs = [run for run in runs_of(name, study.final) if run.curve]
         if runs:
             lines.append(line_of(key, runs, of, -math.inf if maximize else math.inf))
     return tuple(lines)

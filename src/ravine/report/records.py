@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from ravine.report.axes import Axis
 
+REPORT = "report.html"
+"""A comparison's page in its folder."""
+
 
 @dataclass(frozen=True)
 class Caption:

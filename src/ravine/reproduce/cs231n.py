@@ -117,10 +117,15 @@ def comparing(
     """Optimizers side by side, one rate each."""
     of = {optimizer: named(optimizer, lr) for optimizer, lr in rates.items()}
     claims = [c for first, others in orders for c in ahead(of[first], *(of[o] for o in others))]
-    training = given(list(rates.items()))
     return Panel(
-        name, title, figure, expected, training, tuple(claims), x="gradient steps"
-    )  # fmt: skip
+        name=name,
+        title=title,
+        source=figure,
+        expected=expected,
+        training=given(list(rates.items())),
+        claims=tuple(claims),
+        x="gradient steps",
+    )
 
 
 def sweep(optimizer: str, figure: str, expected: str) -> Panel:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ravine.comparison.protocol import final_scores
-from ravine.reproduce.claims import Judged, judge
+from ravine.reproduce.claims import Claim, Judged, judge
 from ravine.reproduce.study import Panel, Quantity, Study
 from ravine.training.records import Curve, Run
 
@@ -86,14 +86,20 @@ def shown(run: Run, quantity: Quantity) -> Run:
 
 def judged(panel: Panel, lines: Sequence[Line]) -> list[Judged]:
     """The claims of a figure, given its lines."""
+    return [_judged(panel, lines, claim) for claim in panel.claims]
+
+
+def _judged(panel: Panel, lines: Sequence[Line], claim: Claim) -> Judged:
+    """A claim, given the lines up to where it looks at them."""
     names = [line.name for line in lines]
-    return [judge(claim, _scores(panel, lines, claim.share), names) for claim in panel.claims]
+    runs = [replace(r, curve=_until(r.curve, claim.share)) for line in lines for r in line.runs]
+    diverged = {run.trial.procedure for run in runs if run.diverged_at is not None}
+    return judge(claim, _scores(panel, runs, names), names, diverged)
 
 
-def _scores(panel: Panel, lines: Sequence[Line], share: float) -> np.ndarray:
+def _scores(panel: Panel, runs: Sequence[Run], names: Sequence[str]) -> np.ndarray:
     """What is judged, [lines][seeds]; a run that diverged has the worst value there is."""
-    runs = [replace(r, curve=_until(r.curve, share)) for line in lines for r in line.runs]
-    scores = np.array(final_scores(runs, [line.name for line in lines], maximize=False))
+    scores = np.array(final_scores(runs, names, maximize=False))
     return np.log(np.maximum(scores, RESOLUTION)) if panel.log else scores
 
 

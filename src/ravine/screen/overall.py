@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ravine.comparison.several import Overall
+from ravine.report import REPORT, words
+from ravine.report.arms import maybe_best
 from ravine.report.several.advice import answer, noun_of, speed_answer, titles
 
 
@@ -23,7 +25,7 @@ def print_overall(found: Overall, folder: Path) -> None:
         console.print(line, soft_wrap=True, markup=False)
     for line in found.warnings:
         console.print(f"Note: {line}", soft_wrap=True, markup=False)
-    console.print(f"\nreport: {folder / 'report.html'}", soft_wrap=True, markup=False)
+    console.print(f"\nreport: {folder / REPORT}", soft_wrap=True, markup=False)
 
 
 def _standings(found: Overall) -> Table:
@@ -36,7 +38,7 @@ def _standings(found: Overall) -> Table:
         table.add_row(
             Text(arm.name),
             f"{rank.mean:.2f} \\[{rank.lo:.2f}, {rank.hi:.2f}]",
-            f"{arm.p_best:.2f}",
+            words.probability(arm.p_best),
             f"{arm.steps_score:.2f}",
             f"{arm.seconds_score:.2f}",
             f"{arm.reached} of {len(found.workloads)}",
@@ -49,9 +51,10 @@ def _recipes(found: Overall) -> Table:
     for heading in ("recipe", "best, or maybe best", "without it"):
         table.add_column(heading)
     for workload, left in zip(found.workloads, found.without, strict=True):
+        best = [arm.title for arm in maybe_best(workload.verdict)]
         table.add_row(
             Text(workload.verdict.recipe),
-            Text(", ".join(title[name] for name in workload.verdict.best)),
+            Text(", ".join(best) or "nothing trained"),
             Text(", ".join(title[name] for name in left.leaders)),
         )
     return table

@@ -11,10 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ravine.api.ensembling import Ensembled
+from ravine.comparison.members import FILE as MEMBERS
 from ravine.comparison.records import Arm, Interval, Verdict
+from ravine.report import REPORT
 from ravine.report.again.facts import facts_of
 from ravine.report.again.page import PAGE
-from ravine.report.arms import noun
+from ravine.report.arms import noun, p_best
 from ravine.report.effects import sentence
 from ravine.report.failures import what_failed
 from ravine.report.tuning import gained
@@ -35,7 +37,7 @@ def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
             f"{arm.lr:g}",
             _validation(arm),
             "" if arm.test is None else _interval(arm.test),
-            f"{arm.p_best:.2f}",
+            p_best(verdict, arm),
             "missed" if math.isinf(arm.steps_to_target) else f"{arm.steps_to_target:g}",
         )
     console.print(table)
@@ -52,15 +54,16 @@ def print_verdict(verdict: Verdict, answer: str, folder: Path) -> None:
         console.print(f"\nTo train with {verdict.lead.title}:\n", soft_wrap=True, markup=False)
         for line in verdict.lead.code.splitlines():
             console.print(f"    {line}", soft_wrap=True, markup=False)
-    console.print(f"\nreport: {folder / 'report.html'}", soft_wrap=True, markup=False)
+    console.print(f"\nreport: {folder / REPORT}", soft_wrap=True, markup=False)
     _print_members(console, verdict, folder)
 
 
 def _print_members(console: Console, verdict: Verdict, folder: Path) -> None:
-    path = folder / "members.pt"
+    path = folder / MEMBERS
     if path.is_file():
         size = path.stat().st_size / 2**20
-        kept = f"{len(verdict.final_seeds)} trained with {verdict.lead.title}, {size:.2g} MiB"
+        trained = len(verdict.final_seeds) - verdict.lead.final_diverged
+        kept = f"{trained} trained with {verdict.lead.title}, {size:.2g} MiB"
         console.print(
             f"members: {path} ({kept}): ravine ensemble {folder}", soft_wrap=True, markup=False
         )

@@ -12,9 +12,7 @@ from torch import Tensor, nn
 
 from ravine.errors import RecipeError, SettingError
 from ravine.recipes import Measure, Recipe, Split, load
-
-EXAMPLES_AT_ONCE = 2048
-"""The teacher looks at so many examples at a time, to bound its memory."""
+from ravine.recipes.examples import EXAMPLES_AT_ONCE
 
 
 def distill(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ravine import hidden
 from ravine.recipes import Measure, Problem, Split, build_model
+from ravine.recipes.examples import EXAMPLES_AT_ONCE
 from ravine.training.flat import hold_constants
 from ravine.training.noise import without_keys
 from ravine.training.procedure import Procedure
@@ -24,9 +25,6 @@ Tensors = dict[str, Tensor]
 
 EVALUATIONS = 27
 """Evaluations in a full training: 27 = 3³, so that rungs at T/9 and T/3 are evaluated, too."""
-
-EXAMPLES_AT_ONCE = 2048
-"""Evaluation looks at so many examples at a time, to bound its memory."""
 
 
 @dataclass(frozen=True)

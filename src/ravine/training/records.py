@@ -164,3 +164,8 @@ class Run:
         """The first evaluated step at which a number was NaN or infinite; None for a healthy run."""
         at = self.curve.healthy
         return None if at == len(self.curve) else self.curve[at].step
+
+
+def runs_of(name: str, runs: Iterable[Run]) -> list[Run]:
+    """The runs of one procedure, in their order."""
+    return [run for run in runs if run.trial.procedure == name]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ravine.report.again import render_reproduction, write_reproduction
+from ravine.report.again import numbers, render_reproduction, write_reproduction
 from ravine.report.again.facts import answer, facts_of
 from ravine.reproduce import STUDIES, Claim, Judged, Made, Reproduction, judged
 from ravine.reproduce.made import Line
@@ -80,8 +80,22 @@ def test_claims_and_numbers_stand_beside_the_figure():
     assert [row.diverged for row in panel.rows] == ["2 of 6", "0 of 6", "0 of 6"]
     page = render_reproduction(found)
     assert "ravine &lt;b&gt;" in page
-    assert 'class="holds"' in page
+    assert 'class="undecided"><b>Adam ~ Nesterov</b><small>undecided, runs diverged' in page
+    assert 'class="holds"' in render_reproduction(reproduction(made()))
     assert facts_of(reproduction(made())).answer == "All 3 claims hold."
+
+
+def test_what_diverged_later_is_no_part_of_an_early_claim():
+    """AdaGrad's runs diverge at step 50 of 270: a third of the way it is too late to reach them."""
+    one = made(lost=2)
+    early, late = (Claim("adam", "reaches", "adagrad", share) for share in (0.1, 1.0))
+    panel = replace(one.panel, claims=(early, late))
+    found = reproduction(replace(one, judged=judged(panel, one.lines)))
+    (shown,) = facts_of(found).panels
+    assert [row.verdict for row in shown.claims] == ["holds", "undecided"]
+    assert [row.p for row in shown.claims] == ["P > 0.99", "runs diverged"]
+    (figure,) = numbers(found)["figures"]
+    assert figure["claims"][1]["p"] is None
 
 
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])

@@ -26,6 +26,8 @@ EARLY = 9
 """A linear axis leaves out what was above all lines in the first ninth of the training and not later, as
 printed figures do."""
 
+SAME = "The margin is the same in all experiments."
+
 VERDICTS = ("holds", "undecided", "does not hold")
 
 
@@ -89,9 +91,7 @@ def _panel(made: Made) -> PanelFacts:
         topic=panel.source,
         heading=panel.title,
         expected=panel.expected,
-        claims=tuple(
-            ClaimRow(j.claim.said(made.titles), f"P {_p(j.p)}", j.verdict) for j in made.judged
-        ),
+        claims=tuple(ClaimRow(j.claim.said(made.titles), _p_of(j), j.verdict) for j in made.judged),
         curves=_curves(made),
         y=panel.y,
         rows=tuple(_row(line, panel.y) for line in made.lines),
@@ -99,9 +99,8 @@ def _panel(made: Made) -> PanelFacts:
     )
 
 
-def _p(p: float) -> str:
-    text = words.probability(p)
-    return text if text[0] in "<>" else f"= {text}"
+def _p_of(one: Judged) -> str:
+    return "runs diverged" if one.p is None else words.p_is(one.p)
 
 
 def _curves(made: Made) -> Curves:
@@ -208,8 +207,9 @@ def _method(found: Reproduction) -> tuple[tuple[str, str], ...]:
         asked.append(
             (
                 "When are two lines alike (~)?",
-                f"If they differ by less than {EVEN:.0%} of the way from the best line to the worst of "
-                "the figure: about what one sees. Fixed before any result was seen.",
+                f"If they differ by less than {EVEN:.0%} of the way from the best line to the worst "
+                f"that did not diverge: about what one sees. Where no third line is left, the claim is "
+                f"undecided. {SAME}",
             )
         )
     if "reaches" in relations:
@@ -217,7 +217,8 @@ def _method(found: Reproduction) -> tuple[tuple[str, str], ...]:
             (
                 "When does a line reach another?",
                 f"If it is behind by less than {NOISE:g} standard deviations between single runs of the "
-                "other. Fixed before any result was seen.",
+                "other, which is uncertain itself, and counts so. Where a run of the other diverged, "
+                f"the claim is undecided. {SAME}",
             )
         )
     if any(made.panel.log for made in found.made):

@@ -11,6 +11,7 @@ from ravine.report.again.records import AgainFacts, ClaimRow, PanelFacts
 from ravine.report.page import curves_body
 from ravine.report.parts import (
     Figures,
+    counted,
     document,
     environment,
     method,
@@ -46,7 +47,11 @@ def numbers(found: Reproduction) -> dict[str, object]:
                 "title": made.panel.title,
                 "expected": made.panel.expected,
                 "claims": [
-                    {"claim": j.claim.said(made.titles), "p": round(j.p, 4), "verdict": j.verdict}
+                    {
+                        "claim": j.claim.said(made.titles),
+                        "p": None if j.p is None else round(j.p, 4),
+                        "verdict": j.verdict,
+                    }
                     for j in made.judged
                 ],
                 "lines": [
@@ -80,12 +85,11 @@ def render_reproduction(found: Reproduction) -> str:
         method(fact.method),
         environment(fact.environment, fact.command),
     ]
-    counts = "".join(f"<li>{escape(text)}</li>" for text in fact.counts)
     return document(
         title=f"{fact.name}: made again",
         heading=f'Made again: <span class="recipe">{escape(fact.name)}</span>',
         lead=f'<p class="answer">{escape(fact.answer)}</p>'
-        f'<p class="choices">{escape(fact.source)}</p><ul class="counts">{counts}</ul>',
+        f'<p class="choices">{escape(fact.source)}</p>{counted(fact.counts)}',
         contents=[
             *((panel.name, panel.topic[0].upper() + panel.topic[1:]) for panel in fact.panels),
             ("differences", "Differences"),

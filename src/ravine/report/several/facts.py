@@ -13,8 +13,8 @@ from ravine.comparison.several import Overall, Standing
 from ravine.comparison.statistics import Array
 from ravine.comparison.workloads import Workload
 from ravine.report import words
-from ravine.report.arms import lost, metric_of
-from ravine.report.records import Caption, Key, Ranking, RankRow
+from ravine.report.arms import maybe_best, metric_of
+from ravine.report.records import REPORT, Caption, Key, Ranking, RankRow
 from ravine.report.several.advice import answer, noun_of, speed_answer, titles
 from ravine.report.several.method import method
 from ravine.report.several.records import (
@@ -27,9 +27,6 @@ from ravine.report.several.records import (
     Stairs,
     StandingRow,
 )
-
-PAGE = "report.html"
-"""What the page of a recipe is called in its folder."""
 
 MOST = 4
 """Arms that one cell names; any more are counted."""
@@ -102,11 +99,11 @@ def standings(found: Overall) -> tuple[StandingRow, ...]:
 
 def _recipe(workload: Workload, found: Overall) -> RecipeRow:
     verdict, metric = workload.verdict, metric_of(workload.verdict)
-    best = [arm for arm in verdict.arms if arm.name in verdict.best and not lost(verdict, arm)]
+    best = maybe_best(verdict)
     target = workload.target
     return RecipeRow(
         name=verdict.recipe,
-        link=f"{quote(workload.folder)}/{PAGE}",
+        link=f"{quote(workload.folder)}/{REPORT}",
         best=_best([arm.title for arm in best]),
         result=f"{metric.label} {metric.interval(best[0].validation)}" if best else "",
         target="none" if target is None else metric.tick(target.value),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ravine.comparison.profiles import TAU_MAX
 from ravine.comparison.several import Overall
-from ravine.comparison.statistics import STOP_LEVEL
+from ravine.comparison.statistics import DRAWS, STOP_LEVEL
 from ravine.report import words
 from ravine.report.several.advice import noun_of
 
@@ -27,7 +27,7 @@ def method(found: Overall) -> tuple[tuple[str, str], ...]:
         (
             "What do P(best) and the interval say?",
             "Expected results are drawn from what the fresh seeds leave open, and the recipes with "
-            f"replacement from those compared, {20_000:,} times. P(best) is the share of draws in "
+            f"replacement from those compared, {DRAWS:,} times. P(best) is the share of draws in "
             f"which {words.a(what)} has the lowest mean rank; [a, b] holds 95% of its mean ranks.",
         ),
         (
