@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,3 +130,25 @@ def test_the_setting_is_in_the_verdict_as_code(study):
         expected = f"optimizer = torch.optim.{kind}(model.parameters(), lr="
         assert arm.code.startswith(expected)
         assert float(arm.code.removeprefix(expected).removesuffix(")")) == arm.lr
+
+
+def test_a_disk_without_room_for_the_members_says_so(tmp_path, finished, monkeypatch):
+    """No draft is left, and the same command goes on."""
+    out = tmp_path / "run"
+    real = Path.write_bytes
+
+    def full(path, data):
+        if members.FILE not in path.name:
+            return real(path, data)
+        real(path, data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(FolderError, match="No space left on device"):
+            run_small(out, "serial")
+    assert not [path.name for path in out.iterdir() if members.FILE in path.name]
+    run_small(out, "serial")
+    assert list(ravine.members(out, small_recipe())) == list(
+        ravine.members(finished, small_recipe())
+    )

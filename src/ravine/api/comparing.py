@@ -28,7 +28,7 @@ from ravine.errors import SettingError
 from ravine.initializers import Initializer, Start
 from ravine.recipes import Problem, Recipe
 from ravine.rules import Rule
-from ravine.training.choose import check_lane, choose, make_lane
+from ravine.training.choose import check_lane, choose, lane_again
 from ravine.training.executor import Executor, Here
 from ravine.training.lane import Lane
 from ravine.training.procedure import Procedure
@@ -258,13 +258,7 @@ def _lane(
             choice = choose(problem, arms, _sample(arms, settings), asked, capacity, work)
         about = f"{choice.lane.title}: {choice.reason}"
         progress.note(f"training {about}")
-        stored = {
-            "name": choice.lane.name,
-            "compiled": choice.lane.compiled,
-            "capacity": choice.lane.capacity,
-            "threads": choice.threads,
-            "asked": asked,
-        }
+        stored = {**choice.as_stored(), "asked": asked}
         machine = {**environment(command), "threads": str(choice.threads)}
         if cluster is not None:
             machine["cluster"] = cluster.title
@@ -279,9 +273,7 @@ def _lane(
             f"{store.folder} was begun in lane {stored['name']}, this command says --lane {asked}; "
             f"type --lane {stored['name']}, or choose another --out"
         )
-    with threads(stored["threads"]):
-        lane = make_lane(stored["name"], stored["compiled"], problem, arms, stored["capacity"])
-    return lane, stored["threads"]
+    return lane_again(stored, problem, arms), stored["threads"]
 
 
 def _sample(arms: Mapping[str, Procedure], settings: Settings) -> list[Trial]:
