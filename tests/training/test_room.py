@@ -127,12 +127,12 @@ def test_parts_of_a_halved_population_stand_at_the_same_step(monkeypatch):
     (chunk,) = lane.chunks(members)
     with monkeypatch.context() as patch:
         patch.setattr(PopulationLane, "_together", scarce)
-        done = lane.train(chunk, 27, lambda steps: None, pause=0.0)
+        done = lane.train(chunk, 3, lambda steps: None, pause=0.0)
         assert {member.step for member in done} == {1}  # the first evaluation
         assert pauses == [0.0, *[math.inf] * 3]
-        done = lane.train(done, 27, lambda steps: None, pause=1e9)
+        done = lane.train(done, 3, lambda steps: None, pause=1e9)
     assert [member.run.trial for member in done] == [member.run.trial for member in chunk]
-    expected = undisturbed.train(chunk, 27, lambda steps: None)
+    expected = undisturbed.train(chunk, 3, lambda steps: None)
     for ours, theirs in zip(done, expected, strict=True):
         assert [p.step for p in ours.run.curve] == [p.step for p in theirs.run.curve]
         for point, same in zip(ours.run.curve, theirs.run.curve, strict=True):
@@ -141,6 +141,6 @@ def test_parts_of_a_halved_population_stand_at_the_same_step(monkeypatch):
 
 def test_members_at_different_steps_are_no_population():
     lane, members = lane_and_members(2, 2)
-    ahead = lane.train(members[:1], 9, lambda steps: None)
-    with pytest.raises(RuntimeError, match=r"stand at steps \[0, 9\]; expected one step"):
-        lane.train([*ahead, members[1]], 27, lambda steps: None)
+    ahead = lane.train(members[:1], 1, lambda steps: None)
+    with pytest.raises(RuntimeError, match=r"stand at steps \[0, 1\]; expected one step"):
+        lane.train([*ahead, members[1]], 9, lambda steps: None)
