@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from ravine import batches, metrics, penalties, recipes, rules, schedules
-from ravine.comparison.identity import fingerprint, procedure_digest
+from ravine.comparison.identity import MEASURED, agree, fingerprint, procedure_digest
 from ravine.initializers import start
 from ravine.training.procedure import Procedure
 from tests.problems import digits_recipe
@@ -84,3 +84,27 @@ def test_a_change_of_any_part_shows(part):
 def test_the_recipes_own_order_is_a_part_too():
     kept = recipes.load(replace(RECIPE, batches=batches.shuffled_once()))
     assert procedure_digest(kept, PLAIN) != procedure_digest(recipes.load(RECIPE), PLAIN)
+
+
+def differing(one, other):
+    first, second = seen(one), seen(other)
+    return [name for name in first if not agree(name, first[name], second[name])]
+
+
+def test_each_change_is_told_by_its_own_name():
+    """A penalty's strength shows whatever the cost is that it adds to."""
+    weak, strong = (replace(RECIPE, penalty=penalties.l2(v)) for v in (1e-6, 1.001e-6))
+    assert differing(weak, strong) == ["penalty"]
+    assert differing(RECIPE, weak) == ["penalty"]
+    doubled = replace(RECIPE, cost=lambda o, t: 2 * F.cross_entropy(o, t), metric=RECIPE.measure)
+    assert differing(RECIPE, doubled)[0] == "cost"
+    assert "penalty" not in differing(RECIPE, doubled)
+    wide = nn.Sequential(nn.Linear(64, 8), nn.Linear(8, 10))
+    assert "model" in differing(RECIPE, replace(RECIPE, model=lambda: wide))
+
+
+def test_rounding_is_no_change():
+    assert all(agree(name, "2.3025851", "2.3025858") for name in MEASURED)
+    assert not any(agree(name, "2.3025851", "2.3035851") for name in MEASURED)
+    assert not any(agree(name, None, "2.3025851") for name in MEASURED)
+    assert not agree("batch size", "32.0", "32")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,8 +84,16 @@ def test_the_interval_over_examples_is_the_binomials():
 def test_what_was_stopped_before_the_members_were_written_goes_on(tmp_path, finished, monkeypatch):
     out = tmp_path / "run"
 
+    real = Path.write_bytes
+
     def stopped(*_):
         raise KeyboardInterrupt
+
+    def full(path, data):
+        if members.FILE not in path.name:
+            return real(path, data)
+        real(path, data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(members, "make_lane", stopped)
@@ -91,6 +101,11 @@ def test_what_was_stopped_before_the_members_were_written_goes_on(tmp_path, fini
             run_small(out, "serial")
     with pytest.raises(FolderError, match=r"members\.pt"):
         ravine.members(out, small_recipe())
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(FolderError, match="No space left on device"):
+            run_small(out, "serial")
+    assert not [path.name for path in out.iterdir() if members.FILE in path.name]
     run_small(out, "serial")
     pairs = [ravine.members(folder, small_recipe()) for folder in (out, finished)]
     for one, other in zip(*(models.values() for models in pairs), strict=True):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ravine import penalties
 from ravine.diagnostics.landscape import grid, landscape, principal_plane
 from ravine.diagnostics.watch.trajectory import Snapshot
 from ravine.recipes import Split
@@ -266,3 +267,23 @@ def test_without_a_plane_there_is_no_slice():
         assert landscape(path, model, lambda o, t: o.mean(), data) is None
     bent = at(ones, ones + other, ones + torch.arange(4.0))
     assert landscape(bent, model, lambda o, t: o.mean(), data, cells=2) is not None
+
+
+def test_a_penalty_is_part_of_what_the_run_went_down():
+    path = walk({"theta": (5,)}, seed=4)
+    strength, data = 0.3, Split(torch.zeros(3, 1), torch.zeros(3))
+
+    def cost(output: Tensor, target: Tensor) -> Tensor:
+        return output.sum(1).mean()
+
+    found = landscape(
+        path, Point(path[0].params["theta"]), cost, data, penalties.l2(strength), cells=5
+    )
+    for snapshot, value in zip(path, found.along, strict=False):
+        theta = snapshot.params["theta"].numpy()
+        assert value == pytest.approx(theta.sum() + strength / 2 * theta @ theta, rel=1e-12)
+    plane = principal_plane(path)
+    for y, row in zip(found.b, found.costs, strict=True):
+        for x, value in zip(found.a, row, strict=True):
+            theta = plane.at(x, y)["theta"].numpy()
+            assert value == pytest.approx(theta.sum() + strength / 2 * theta @ theta, rel=1e-9)

@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,12 +15,13 @@ import torch
 from ravine import api
 from ravine.comparison.progress import Progress
 from ravine.comparison.store import Store
-from ravine.distributed import LOCAL, RayExecutor, packed
+from ravine.distributed import LOCAL, RayExecutor, packed, work
 from ravine.errors import ClusterError, RecipeError
 from ravine.recipes import find, load
 from ravine.training.executor import Here
 from ravine.training.lane import Member, unheard
 from ravine.training.population import PopulationLane
+from ravine.training.threads import threads
 from tests.distributed import recipes
 from tests.disturbed import titles_below, verdict
 from tests.problems import digits_recipe, plain
@@ -179,3 +181,43 @@ def test_more_threads_than_cores_are_refused(cluster):
     parcel = packed(problem, procedures, LANE, fingerprint(problem))
     with pytest.raises(ClusterError, match="trains on 10000 at once"):
         RayExecutor(cluster, parcel, 10_000, lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": lambda: recipes.nn.Linear(64, 10, bias=False)}, "model Linear.*bias=False"),
+        (
+            {"cost": lambda o, t: 2 * recipes.F.cross_entropy(o, t)},
+            r"cost [45]\.\d+, here it is 2\.",
+        ),
+        ({"penalty": lambda named: 1e-6 * named["weight"].square().sum()}, "penalty .* it is 0;"),
+    ],
+)
+def test_a_worker_refuses_another_model_or_cost(monkeypatch, change, said):
+    """What the worker finds is changed behind the driver's back."""
+    problem, procedures = load(find(recipes.short)), plain("sgd")
+    from ravine.comparison.identity import fingerprint
+
+    parcel = packed(problem, procedures, LANE, fingerprint(problem))
+    mine = replace(problem.recipe, **change)
+    monkeypatch.setattr(work, "_recipe", lambda _: mine)
+    monkeypatch.setattr("ray.get", lambda received: received)
+    with pytest.raises(ClusterError, match=f"another recipe: {said}"):
+        work._set_up([parcel])
+
+
+def test_a_workers_lane_has_the_groups_of_the_drivers(monkeypatch):
+    """Their width follows from the threads that the driver chose, not from the worker's own."""
+    problem, procedures = load(find(recipes.short)), plain("sgd")
+    from ravine.comparison.identity import fingerprint
+
+    lane = {"name": "population", "compiled": True, "capacity": 8, "threads": 2}
+    with threads(2):
+        mine = PopulationLane(problem, procedures, 8)
+    parcel = packed(problem, procedures, lane, fingerprint(problem))
+    monkeypatch.setattr(work, "_bench", None)
+    monkeypatch.setattr("ray.get", lambda received: received)
+    with threads(1):
+        found = work._set_up([parcel]).lane
+    assert (found.workers, found.width) == (mine.workers, mine.width) == (2, 4)

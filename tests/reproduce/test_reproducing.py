@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from ravine import api
+from ravine.api import reproducing
 from ravine.cli import main
+from ravine.comparison import protocol
 from ravine.comparison.store import Store
 from ravine.errors import FolderError, SettingError, UnknownNameError
 from ravine.reproduce import STUDIES, cs231n, goyal, judged
@@ -88,7 +90,15 @@ def test_given_settings_train_as_they_stand_on_fresh_seeds(sets, tmp_path, name,
 
 def test_what_was_interrupted_goes_on(sets, tmp_path, monkeypatch, few):
     few("large-batch")
-    save, saved = Store.save, []
+    monkeypatch.setattr(protocol, "SAVE_EVERY", 0.0)
+    save, saved, chosen = Store.save, [], []
+    choose = reproducing.choose
+
+    def noted(problem, *args):
+        chosen.append(problem.batch_size)
+        return choose(problem, *args)
+
+    monkeypatch.setattr(reproducing, "choose", noted)
 
     def failing(store, stage, members):
         if len(saved) == 1:
@@ -103,8 +113,15 @@ def test_what_was_interrupted_goes_on(sets, tmp_path, monkeypatch, few):
     with closing(Store(tmp_path / "mnist" / "batch-256")) as store:
         before = store.runs("final")
     assert len(before) == len(saved[0])
+    assert {run.curve[-1].step for run in before} == {saved[0][0].run.curve[1].step}  # on the way
     again = api.reproduce("large-batch", scale=0.03, data=sets, out=tmp_path)
-    assert list(again.made[0].lines[0].runs)[: len(before)] == before  # not trained again
+    for run, begun in zip(again.made[0].lines[0].runs, before, strict=False):
+        assert run.curve[: len(begun.curve)] == begun.curve  # not trained again
+        assert len(run.curve) > len(begun.curve)
+    assert len(chosen) == len(set(chosen))  # snapshots are those of the lane that was begun with
+    with closing(Store(tmp_path / "mnist" / "batch-256")) as store:
+        held = [store.member("final", run.trial).snapshot for run in store.runs("final")]
+    assert held == [None] * 2
     assert all(len(line.runs) == 2 for line in again.made[0].lines)
     with pytest.raises(FolderError, match="holds a comparison"):
         api.reproduce("large-batch", scale=0.06, data=sets, out=tmp_path)

@@ -110,3 +110,37 @@ def test_other_errors_and_a_single_member_too_large_are_raised(monkeypatch):
     with pytest.raises(MemoryError):
         lane.train(members, 27, lambda steps: None)
     assert lane.capacity == 1
+
+
+def test_parts_of_a_halved_population_stand_at_the_same_step(monkeypatch):
+    """However slow the parts are, and though each looks at the clock for itself."""
+    lane, members = lane_and_members(10, 10)
+    undisturbed, _ = lane_and_members(10, 10)
+    real, pauses = PopulationLane._together, []
+
+    def scarce(self, chunk, until, tick, pause):
+        if len(chunk) > 3:
+            raise torch.OutOfMemoryError("no")
+        pauses.append(pause)
+        return real(self, chunk, until, tick, pause)
+
+    (chunk,) = lane.chunks(members)
+    with monkeypatch.context() as patch:
+        patch.setattr(PopulationLane, "_together", scarce)
+        done = lane.train(chunk, 3, lambda steps: None, pause=0.0)
+        assert {member.step for member in done} == {1}  # the first evaluation
+        assert pauses == [0.0, *[math.inf] * 3]
+        done = lane.train(done, 3, lambda steps: None, pause=1e9)
+    assert [member.run.trial for member in done] == [member.run.trial for member in chunk]
+    expected = undisturbed.train(chunk, 3, lambda steps: None)
+    for ours, theirs in zip(done, expected, strict=True):
+        assert [p.step for p in ours.run.curve] == [p.step for p in theirs.run.curve]
+        for point, same in zip(ours.run.curve, theirs.run.curve, strict=True):
+            assert math.isclose(point.cost, same.cost, rel_tol=1e-12)
+
+
+def test_members_at_different_steps_are_no_population():
+    lane, members = lane_and_members(2, 2)
+    ahead = lane.train(members[:1], 1, lambda steps: None)
+    with pytest.raises(RuntimeError, match=r"stand at steps \[0, 1\]; expected one step"):
+        lane.train([*ahead, members[1]], 9, lambda steps: None)

@@ -7,6 +7,8 @@ import itertools
 import math
 import random
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -462,3 +464,17 @@ def test_the_last_minibatch_is_looked_at_too():
     assert why_not_population(problem_of(LastBatch), PLAIN, sgd_trials()) is None
     kept = problem_of(LastBatch, last_batch="keep")
     assert "buffer seen" in why_not_population(kept, PLAIN, sgd_trials())
+
+
+def test_a_penalty_with_a_memory_is_said():
+    steps = [0]
+
+    def penalty(named: Mapping[str, Tensor]) -> Tensor:
+        steps[0] += 1
+        return named["0.weight"].square().sum() * (1 if steps[0] < 1000 else 2)
+
+    problem = problem_of(net)
+    problem = replace(problem, recipe=replace(problem.recipe, penalty=penalty))
+    with pytest.warns(RuntimeWarning, match="each step changes .*steps"):
+        recipes.check(problem)
+    assert "it changes" in why_not_population(problem, PLAIN, sgd_trials())

@@ -29,7 +29,7 @@ from ravine.initializers import Initializer, Start
 from ravine.recipes import Problem, Recipe
 from ravine.report import REPORT
 from ravine.rules import Rule
-from ravine.training.choose import check_lane, choose, make_lane
+from ravine.training.choose import check_lane, choose, lane_again
 from ravine.training.executor import Executor, Here
 from ravine.training.lane import Lane
 from ravine.training.procedure import Procedure
@@ -248,9 +248,7 @@ def _lane(
             f"type --lane {stored['name']}, or choose another --out"
         )
     problem, arms = prepared.problem, prepared.compared.procedures
-    with threads(stored["threads"]):
-        lane = make_lane(stored["name"], stored["compiled"], problem, arms, stored["capacity"])
-    return lane, stored["threads"]
+    return lane_again(stored, problem, arms), stored["threads"]
 
 
 def _new_lane(
@@ -279,13 +277,7 @@ def _new_lane(
     store.set_facts(
         problem=_problem_facts(problem, prepared.compared, choice.step_seconds),
         environment={"lane": about, **machine},
-        lane={
-            "name": choice.lane.name,
-            "compiled": choice.lane.compiled,
-            "capacity": choice.lane.capacity,
-            "threads": choice.threads,
-            "asked": asked,
-        },
+        lane={**choice.as_stored(), "asked": asked},
     )
     return choice.lane, choice.threads
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ravine.api.given import AnyRecipe, loaded
 from ravine.comparison import statistics
-from ravine.comparison.identity import fingerprint
+from ravine.comparison.identity import agree, fingerprint
 from ravine.comparison.members import load
 from ravine.comparison.records import Interval
 from ravine.comparison.store import Store, explained
@@ -120,7 +120,7 @@ def _members(
         find(name["name"], data) if recipe is None else recipe, settings["steps"], None
     )
     for part, value in fingerprint(problem).items():
-        if identity[part] != value:
+        if not agree(part, identity.get(part), value):
             raise FolderError(
                 f"{folder} is of another recipe than {problem.recipe.name!r}: their {part} differ; "
                 "expected the recipe that was compared on, e.g. `ravine ensemble DIR mine.py`"

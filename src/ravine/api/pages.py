@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from ravine.diagnostics.doctor.prescription import Prescription
 from ravine.diagnostics.landscape import landscape
 from ravine.diagnostics.watch.member import Watched
@@ -15,8 +13,10 @@ from ravine.diagnostics.watch.watching import Watch
 from ravine.environment import environment
 from ravine.errors import FolderError
 from ravine.report.run import RunRecord, write_run
+from ravine.training.lane import pack
 from ravine.training.procedure import Procedure
 from ravine.training.serial import SerialLane
+from ravine.whole import write_whole
 
 PAGE = "run.html"
 
@@ -52,21 +52,22 @@ def write_training(
     """Write a watched training's page, with what a doctor's visit came to if there was one; and the
     weights, as the trained module's `state_dict`."""
     problem, model = lane.problem, lane.module(watched.member)
+    recipe = problem.recipe
     record = RunRecord(
-        title=f"{problem.recipe.name} with {procedure.title}",
-        metric=problem.recipe.metric_name,
+        title=f"{recipe.name} with {procedure.title}",
+        metric=recipe.metric_name,
         history=watched.history,
         findings=watched.findings,
         facts=watched.facts,
         losses=watched.losses,
         run=watched.member.run,
         accounts=watched.accounts,
-        slice=landscape(watched.snapshots, model, problem.recipe.cost, problem.sample),
+        slice=landscape(watched.snapshots, model, recipe.cost, problem.sample, recipe.penalty),
         prescription=prescription,
         environment=environment(None),
     )
     with _explained(folder, "--out"):
-        torch.save(model.state_dict(), folder / WEIGHTS)
+        write_whole(folder / WEIGHTS, pack(model.state_dict()))
         write_run(record, folder / PAGE)
 
 

@@ -13,7 +13,7 @@ from ravine.batches import per_epoch
 from ravine.comparison import verdict
 from ravine.comparison.identity import same_or_refuse
 from ravine.comparison.progress import Progress
-from ravine.comparison.protocol import seeds_of
+from ravine.comparison.protocol import seeds_of, train_stage
 from ravine.comparison.records import Settings
 from ravine.comparison.store import Store, explained
 from ravine.environment import environment
@@ -33,9 +33,10 @@ from ravine.reproduce import (
     judged,
 )
 from ravine.reproduce.made import Line, shown
-from ravine.training.choose import choose
+from ravine.training.choose import choose, lane_again
+from ravine.training.executor import Here
 from ravine.training.fit import CAPACITY
-from ravine.training.lane import Member
+from ravine.training.lane import Lane, Member
 from ravine.training.procedure import Procedure
 from ravine.training.records import Trial, runs_of
 from ravine.training.threads import threads
@@ -157,18 +158,35 @@ def _train(
     store: Store,
     job: _Job,
 ) -> None:
-    """Train what is not stored yet; a chunk that has trained is."""
-    left = [trial for trial in trials if not store.run("final", trial).curve]
+    """Train what is not stored yet, from where it stands. What trains together follows from all trials,
+    not from those that are left: members of a chunk stand at the same step."""
+    members = [Member(store.run("final", trial)) for trial in trials]
+    left = [problem.steps - member.step for member in members if member.step < problem.steps]
     if not left:
         return
-    work, capacity = problem.steps * len(left), min(CAPACITY, len(trials))
-    choice = choose(problem, procedures, trials, "auto", capacity, work)
+    lane, count = _lane(problem, procedures, trials, sum(left), store, job)
+    job.progress.stage(f"{problem.recipe.name}, {len(left)} trainings", sum(left))
+    with threads(count):
+        chunks = lane.chunks(members)
+        train_stage("final", chunks, problem.steps, True, Here(lane), store, job.progress)
+
+
+def _lane(
+    problem: Problem,
+    procedures: Mapping[str, Procedure],
+    trials: Sequence[Trial],
+    work: int,
+    store: Store,
+    job: _Job,
+) -> tuple[Lane, int]:
+    """The fastest lane, or the one that was begun with, in which snapshots are; and its threads."""
+    stored = store.fact("lane")
+    if stored is not None:
+        return lane_again(stored, problem, procedures), stored["threads"]
+    choice = choose(problem, procedures, trials, "auto", min(CAPACITY, len(trials)), work)
     job.progress.note(f"training {choice.lane.title}: {choice.reason}")
-    job.progress.stage(f"{problem.recipe.name}, {len(left)} trainings", work)
-    with threads(choice.threads):
-        for chunk in choice.lane.chunks([Member.new(trial) for trial in left]):
-            done = choice.lane.train(chunk, problem.steps, job.progress.tick)
-            store.save("final", [Member(member.run) for member in done])
+    store.set_facts(lane=choice.as_stored())
+    return choice.lane, choice.threads
 
 
 def _epoch(problem: Problem) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +27,13 @@ from ravine.transforms import at_probe
 PLAIN = ("name", "batch size", "last batch", "patience", "source of data")
 """Parts of a fingerprint that are words, and are shown where they differ."""
 
+MEASURED = ("cost", "metric", "penalty")
+"""Parts of a fingerprint that are numbers, measured on a first batch."""
+
+ROUNDING = 1e-4
+"""Relative difference between two such numbers that is none: other processors, or another number of
+threads, round otherwise, by 1e-5 at most."""
+
 BEFORE: Mapping[str, Mapping[str, Any]] = {"settings": {"trials": FEWEST}}
 """What folders of earlier versions do not say, since there was no choice."""
 
@@ -33,8 +41,8 @@ BEFORE: Mapping[str, Mapping[str, Any]] = {"settings": {"trials": FEWEST}}
 def fingerprint(problem: Problem) -> dict[str, str]:
     """What tells one recipe from another, part by part.
 
-    Model, cost and metric are known by what they do: the initial parameters under seed 0, and the
-    cost and the metric of that model on a first batch.
+    Cost, metric and penalty are known by what they do: their values for the initial parameters under
+    seed 0, on a first batch.
     """
     recipe = problem.recipe
     model = build_model(problem, seed=0)
@@ -43,8 +51,8 @@ def fingerprint(problem: Problem) -> dict[str, str]:
     with torch.no_grad():
         output = model(first.inputs)
         named = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        cost = recipe.objective(output, first.targets, named)
-        values = [cost, recipe.measure(output, first.targets)]
+        cost, metric = (f(output, first.targets).item() for f in (recipe.cost, recipe.measure))
+        penalty = 0.0 if recipe.penalty is None else recipe.penalty(named).item()
     splits = [problem.at_hand, problem.validation, *([problem.test] if problem.test else [])]
     return {
         "name": recipe.name,
@@ -53,10 +61,21 @@ def fingerprint(problem: Problem) -> dict[str, str]:
         "patience": str(recipe.patience),
         "source of data": type(problem.train).__name__,
         "data": _digest(*(t for split in splits for t in (split.inputs, split.targets))),
-        "model and its start": _digest(*model.state_dict().values()) + f" {model}",
-        "cost and metric": " ".join(f"{value.item():.4g}" for value in values)
-        + f" {recipe.metric_name} {'maximize' if recipe.maximize else 'minimize'} {recipe.target}",
+        "model": str(model),
+        "start": _digest(*model.state_dict().values()),
+        "cost": f"{cost:.9g}",
+        "metric": f"{metric:.9g}",
+        "penalty": f"{penalty:.9g}",
+        "target": f"{recipe.metric_name} {'maximize' if recipe.maximize else 'minimize'} "
+        f"{recipe.target}",
     }
+
+
+def agree(name: str, one: object, other: object) -> bool:
+    """Whether a part of two fingerprints is the same, numbers up to `ROUNDING`."""
+    if name in MEASURED and isinstance(one, str) and isinstance(other, str):
+        return one == other or math.isclose(float(one), float(other), rel_tol=ROUNDING)
+    return one == other
 
 
 def rule_digest(rule: Rule) -> str:
@@ -118,8 +137,10 @@ def same_or_refuse(
     for kind, wanted in now.items():
         stored = {**BEFORE.get(kind, {}), **(store.fact(kind) or {})}
         for name, value in wanted.items():
-            if stored.get(name) != value:
-                raise FolderError(_difference(store.folder, kind, name, stored.get(name), value))
+            known = stored.get(name)
+            same = agree(name, known, value) if kind == "recipe" else known == value
+            if not same:
+                raise FolderError(_difference(store.folder, kind, name, known, value))
 
 
 def _spans_as_json(spans: Mapping[str, Span]) -> dict[str, list[Any]]:

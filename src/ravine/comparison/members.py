@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from ravine.comparison.store import Store
 from ravine.errors import FolderError
 from ravine.recipes import Problem, build_model
 from ravine.training.choose import make_lane
-from ravine.training.lane import fill
+from ravine.training.lane import fill, pack
 from ravine.training.procedure import Procedure
 from ravine.training.records import runs_of
+from ravine.whole import write_whole
 
 FILE = "members.pt"
 
@@ -42,9 +42,7 @@ def keep(problem: Problem, arms: Mapping[str, Procedure], store: Store, study: S
             "seeds": [run.trial.seed for run in runs],
             "members": [lane.kept(store.member("final", run.trial)) for run in runs],
         }
-        draft = store.folder / f"{FILE}.part"
-        torch.save(kept, draft)
-        os.replace(draft, store.folder / FILE)
+        write_whole(store.folder / FILE, pack(kept))
     store.forget_snapshots("final", keep=())
 
 

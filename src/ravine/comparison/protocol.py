@@ -154,7 +154,7 @@ class Comparison:
         trials = self._trials({name: [one] for name, one in chosen.items()}, seeds)
         metrics: list[tuple[Trial, float]] = []
         for chunk in self._lane.chunks([Member(self._store.run("final", t)) for t in trials]):
-            members = self._with_snapshots("final", chunk)
+            members = _with_snapshots(self._store, "final", chunk)
             values = self._lane.test(members)
             metrics += [(m.run.trial, value) for m, value in zip(members, values, strict=True)]
         self._store.save_tests("final", metrics)
@@ -173,24 +173,9 @@ class Comparison:
     def _train(self, stage: str, trials: Sequence[Trial], until: int, title: str) -> None:
         members = [Member(self._store.run(stage, trial)) for trial in trials]
         self._progress.stage(title, sum(max(0, until - member.step) for member in members))
-        chunks = [c for c in self._lane.chunks(members) if any(m.step < until for m in c)]
-        if not chunks:
-            return
-        self._store.enter(stage, [member.run.trial for chunk in chunks for member in chunk])
-        loaded = (self._with_snapshots(stage, chunk) for chunk in chunks)
         last = stage == "selection" and until == self._problem.steps
-        with closing(
-            self._executor.train(loaded, until, self._progress.tick, SAVE_EVERY)
-        ) as trained:
-            for chunk in trained:
-                over = [last and member.step == until for member in chunk]
-                self._store.save(
-                    stage,
-                    [Member(m.run) if done else m for m, done in zip(chunk, over, strict=True)],
-                )
-
-    def _with_snapshots(self, stage: str, members: Sequence[Member]) -> list[Member]:
-        return [self._store.member(stage, member.run.trial) for member in members]
+        chunks = self._lane.chunks(members)
+        train_stage(stage, chunks, until, last, self._executor, self._store, self._progress)
 
     def _scores(
         self, points: Points, until: int | None = None
@@ -216,6 +201,38 @@ class Comparison:
         best = {name: search.best(scores[name]) for name in scores}
         sign = -1 if self._maximize else 1
         self._progress.best({n: (one.lr, sign * scores[n][one][0]) for n, one in best.items()})
+
+
+def train_stage(
+    stage: str,
+    chunks: Sequence[Sequence[Member]],
+    until: int,
+    last: bool,
+    executor: Executor,
+    store: Store,
+    progress: Progress,
+) -> None:
+    """Train what is left of a stage's chunks, each stored every `SAVE_EVERY` seconds.
+
+    Args:
+        stage: as the store names it.
+        chunks: all of the stage; what they hold is loaded when its turn comes.
+        until: an evaluation step of the problem.
+        last: whether members that are there train no more: nothing but their curves is kept.
+        executor, store, progress: as in `Comparison`.
+    """
+    left = [chunk for chunk in chunks if any(member.step < until for member in chunk)]
+    if not left:
+        return
+    store.enter(stage, [member.run.trial for chunk in left for member in chunk])
+    loaded = (_with_snapshots(store, stage, chunk) for chunk in left)
+    with closing(executor.train(loaded, until, progress.tick, SAVE_EVERY)) as trained:
+        for chunk in trained:
+            store.save(stage, [Member(m.run) if last and m.step == until else m for m in chunk])
+
+
+def _with_snapshots(store: Store, stage: str, members: Sequence[Member]) -> list[Member]:
+    return [store.member(stage, member.run.trial) for member in members]
 
 
 def seeds_of(base: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -38,6 +37,7 @@ from ravine.comparison.tuning import begun_with, best_of, gains
 from ravine.errors import FolderError
 from ravine.training.ending import steps_taken
 from ravine.training.records import Run, runs_of
+from ravine.whole import write_whole
 
 FILE = "verdict.json"
 
@@ -438,7 +438,4 @@ def write(verdict: Verdict, folder: Path) -> Path:
 
 def write_json(data: Mapping[str, Any], path: Path) -> Path:
     """Write a JSON file, whole or not at all."""
-    draft = path.with_suffix(".json.part")
-    draft.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n")
-    os.replace(draft, path)
-    return path
+    return write_whole(path, (json.dumps(data, indent=2, allow_nan=False) + "\n").encode())

@@ -15,14 +15,16 @@ class Facts:
         steps: gradient steps planned; None: unknown.
         batch_size: examples in a minibatch; None: unknown.
         maximize: whether a larger validation metric is better.
+        penalized: whether the training loss holds a penalty that the validation cost does not.
     """
 
     steps: int | None = None
     batch_size: int | None = None
     maximize: bool = False
+    penalized: bool = False
 
 
 def facts_of(problem: Problem) -> Facts:
     """The facts that a recipe states."""
     recipe = problem.recipe
-    return Facts(problem.steps, problem.batch_size, recipe.maximize)
+    return Facts(problem.steps, problem.batch_size, recipe.maximize, recipe.penalty is not None)

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ravine.diagnostics.watch.trajectory import FEWEST, Snapshot
+from ravine.penalties import Penalty
 from ravine.recipes import Measure, Split
 from ravine.training.lane import mean_over
 from ravine.undisturbed import undisturbed
@@ -107,7 +108,12 @@ class Slice:
 
 
 def landscape(
-    snapshots: Sequence[Snapshot], model: nn.Module, cost: Measure, data: Split, cells: int = CELLS
+    snapshots: Sequence[Snapshot],
+    model: nn.Module,
+    cost: Measure,
+    data: Split,
+    penalty: Penalty | None = None,
+    cells: int = CELLS,
 ) -> Slice | None:
     """The slice of the training cost that a run's path lies in, as nearly as a plane can.
 
@@ -119,6 +125,7 @@ def landscape(
         model: the module whose parameters these are.
         cost: (output, target) -> 0-D mean over examples.
         data: training examples; of more than 256 evenly spaced ones are taken.
+        penalty: on the parameters, added to the cost: the run went down the sum.
         cells: points of the grid along each direction.
 
     Returns:
@@ -131,7 +138,7 @@ def landscape(
     sample = Split(data.inputs[::every], data.targets[::every])
     with undisturbed(model):
         model.eval()
-        loss = _loss(model, cost, sample)
+        loss = _loss(model, cost, sample, penalty)
         along = [loss(snapshot.params) for snapshot in snapshots]
         near = _near(along)
         plane = principal_plane(snapshots[:near])
@@ -237,8 +244,10 @@ def _spread(lo: float, hi: float, least: float, cells: int) -> tuple[float, ...]
     return tuple(middle + reach * (2 * i / (cells - 1) - 1) for i in range(cells))
 
 
-def _loss(model: nn.Module, cost: Measure, data: Split) -> Callable[[Tensors], float]:
-    """Parameters -> the model's cost with these; NaN if it is not finite."""
+def _loss(
+    model: nn.Module, cost: Measure, data: Split, penalty: Penalty | None
+) -> Callable[[Tensors], float]:
+    """Parameters -> the model's cost with these, and their penalty; NaN if it is not finite."""
     own = dict(model.named_parameters())
 
     def loss(params: Tensors) -> float:
@@ -252,6 +261,8 @@ def _loss(model: nn.Module, cost: Measure, data: Split) -> Callable[[Tensors], f
             )
         except (RuntimeError, ValueError):  # some costs refuse outputs that are no numbers
             return math.nan
+        if penalty is not None:
+            value = value + penalty(placed)
         return float(value) if value.isfinite() else math.nan
 
     return loss

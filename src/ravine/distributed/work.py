@@ -15,17 +15,17 @@ from typing import Any
 
 import torch
 
-from ravine.comparison.identity import PLAIN, fingerprint
+from ravine.comparison.identity import MEASURED, PLAIN, agree, fingerprint
 from ravine.datasets.source import VARIABLE
 from ravine.errors import ClusterError, RecipeError, said
 from ravine.recipes import Problem, Recipe, find_again, load
 from ravine.recipes.origin import Origin
-from ravine.training.choose import make_lane
+from ravine.training.choose import lane_again
 from ravine.training.lane import Lane, Member, unheard
 from ravine.training.procedure import Procedure
 from ravine.training.threads import threads
 
-SAME = (*PLAIN, "data")
+SAME = (*PLAIN, "data", "model", *MEASURED, "target")
 """Parts of a fingerprint in which a worker's recipe has to be the driver's. How bits are drawn and
 rounded may differ from processor to processor, what is trained on may not."""
 
@@ -157,9 +157,8 @@ def _set_up(parcel: Sequence[Any]) -> Bench:
     with threads(work.lane["threads"]):
         problem = load(_recipe(work), steps=work.steps)
         _insist("recipe", work.same, fingerprint(problem))
-    asked = work.lane
-    lane = make_lane(asked["name"], asked["compiled"], problem, work.procedures, asked["capacity"])
-    _bench = Bench(received.key, lane, asked["threads"])
+    lane = lane_again(work.lane, problem, work.procedures)
+    _bench = Bench(received.key, lane, work.lane["threads"])
     return _bench
 
 
@@ -170,9 +169,11 @@ def _recipe(work: Work) -> Recipe:
 def _insist(what: str, wanted: Mapping[str, str], found: Mapping[str, str]) -> None:
     """Raise ClusterError where this machine has something else than the driver."""
     for name, value in wanted.items():
-        if found[name] != value:
+        if not agree(name, found[name], value):
+            printed = "\n" not in found[name] + value
             raise ClusterError(
-                f"{_here()} has another {what}: {name} {found[name]}, here it is {value}; "
+                f"{_here()} has another {what}: {name} "
+                f"{f'{found[name]}, here it is {value}' if printed else 'differs'}; "
                 "expected the same on every machine"
             )
 

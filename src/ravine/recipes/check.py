@@ -72,8 +72,7 @@ def _tell_what_is_lost(problem: Problem, model: nn.Module) -> None:
 
 def _kept_nowhere(problem: Problem, model: nn.Module) -> dict[str, Any]:
     held = hidden.attributes(model, opaque=True)
-    recipe = problem.recipe
-    reached = hidden.outside(model, recipe.cost, recipe.measure)
+    reached = hidden.outside(model, *problem.recipe.functions)
     return {**{n: value for n, value in held.items() if hidden.is_opaque(value)}, **reached}
 
 

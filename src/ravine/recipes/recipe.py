@@ -170,6 +170,11 @@ class Recipe:
         return cost if self.penalty is None else cost + self.penalty(parameters)
 
     @property
+    def functions(self) -> list[Callable[..., Tensor]]:
+        """All that a training calls besides the model."""
+        return [f for f in (self.cost, self.metric, self.penalty) if f is not None]
+
+    @property
     def metric_name(self) -> str:
         """The metric's name in reports."""
         if self.metric is None:

@@ -18,6 +18,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from ravine.report.records import Caption
+from ravine.whole import write_whole
 
 
 class Figures:
@@ -76,14 +77,7 @@ def _resource(name: str) -> str:
 
 def save(page: str, path: str | os.PathLike[str]) -> Path:
     """Write a page to `path`, whole or not at all, and return the path."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
+    return write_whole(Path(path), page.encode())
 
 
 def section(name: str, topic: str, caption: Caption, body: str) -> str:

@@ -6,10 +6,11 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
-from ravine.errors import SettingError, UnknownNameError
+from ravine.errors import SettingError, UnknownNameError, said
 from ravine.recipes import Problem
 from ravine.training.lane import Lane, Member, unheard
 from ravine.training.population import PopulationLane
@@ -51,6 +52,15 @@ class Choice:
     threads: int
     reason: str
     step_seconds: Mapping[str, float]
+
+    def as_stored(self) -> dict[str, Any]:
+        """What `lane_again` makes such a lane of."""
+        return {
+            "name": self.lane.name,
+            "compiled": self.lane.compiled,
+            "capacity": self.lane.capacity,
+            "threads": self.threads,
+        }
 
 
 def choose(
@@ -117,7 +127,7 @@ def _populations(
         try:
             timed.append((_seconds(compiled, trials), torch.get_num_threads(), compiled))
         except Exception as error:  # inductor does not know every operator
-            warnings.warn(f"cannot be compiled: {_first_line(error)}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"cannot be compiled: {said(error)[:160]}", RuntimeWarning, stacklevel=2)
     return timed
 
 
@@ -158,6 +168,17 @@ def make_lane(
     return PopulationLane(problem, procedures, capacity, compiled)
 
 
+def lane_again(
+    stored: Mapping[str, Any], problem: Problem, procedures: Mapping[str, Procedure]
+) -> Lane:
+    """The lane of a `Choice`, from what was stored of it. It is built on that choice's threads, since a
+    population's groups follow from their number."""
+    with threads(stored["threads"]):
+        return make_lane(
+            stored["name"], stored["compiled"], problem, procedures, stored["capacity"]
+        )
+
+
 def why_not_population(
     problem: Problem,
     procedures: Mapping[str, Procedure],
@@ -186,17 +207,13 @@ def why_not_population(
     try:
         together = lane.train(ordered, steps, unheard)
     except Exception as error:
-        return f"it cannot be vmapped ({_first_line(error)})"
+        return f"it cannot be vmapped ({said(error)[:160]})"
     serial = SerialLane(small, procedures)
     alone = [serial.train([member], steps, unheard)[0] for member in ordered]
     pairs = zip(together, alone, strict=True)
     if not all(_agree(a, b) for a, b in pairs):
         return "it trains differently when vmapped (state or noise that is not a buffer?)"
     return None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 def _agree(a: Member, b: Member) -> bool:

@@ -79,9 +79,15 @@ class Population:
         shared: what it has in common with the lane's other populations.
         members: who trains; all stand at the same step, and members of one rule side by side.
         width: with how many members; the last one is copied to fill up.
+
+    Raises:
+        RuntimeError: members stand at different steps.
     """
 
     def __init__(self, shared: Shared, members: Sequence[Member], width: int = 0):
+        steps = sorted({member.step for member in members})
+        if len(steps) > 1:
+            raise RuntimeError(f"members of a population stand at steps {steps}; expected one step")
         self._shared = shared
         self._problem = shared.problem
         self._members = members

@@ -108,8 +108,12 @@ class PopulationLane(Lane):
             # outside of the handler: the error's traceback would keep the tensors
             self.capacity = -(-self.capacity // 2)
             self._shared = self._nothing_made()
-        parts = [members[i : i + self.capacity] for i in range(0, len(members), self.capacity)]
-        return [done for part in parts for done in self.train(part, until, tick, pause)]
+        first = self.capacity
+        done = self.train(members[:first], until, tick, pause)
+        if rest := members[first:]:
+            # to where the first pause was: members of a chunk stand at the same step
+            done += self.train(rest, done[0].step, tick)
+        return done
 
     def _together(
         self, members: Sequence[Member], until: int, tick: Tick, pause: float

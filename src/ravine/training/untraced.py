@@ -63,14 +63,14 @@ def _changed(problem: Problem, model: nn.Module, inputs: Tensor, targets: Tensor
     def look() -> tuple[dict[str, Any], ...]:
         buffers = {n: id(b) for n, b in model.named_buffers()}
         written = {n: (id(p), p._version, p.requires_grad) for n, p in model.named_parameters()}
-        reached = hidden.outside(model, recipe.cost, recipe.measure)
+        reached = hidden.outside(model, *recipe.functions)
         drawn = {name: state() for name, state in GENERATORS.items()}
         return _attributes(model), buffers, written, reached, drawn
 
     before = look()
-    cost = recipe.cost(model(inputs), targets)
-    params = [p for p in model.parameters() if p.requires_grad]
-    torch.autograd.grad(cost, params, allow_unused=True)
+    params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    cost = recipe.objective(model(inputs), targets, params)
+    torch.autograd.grad(cost, list(params.values()), allow_unused=True)
     for reason, one, two in zip(REASONS, before, look(), strict=True):
         found = hidden.different(one, two)
         if found:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from ravine.diagnostics.facts import Facts
+from ravine import penalties
+from ravine.diagnostics.facts import Facts, facts_of
 from ravine.diagnostics.finding import KINDS
 from ravine.diagnostics.findings import diagnose
 from tests.diagnostics.findings.histories import (
@@ -17,6 +19,7 @@ from tests.diagnostics.findings.histories import (
     STEPS,
     history,
 )
+from tests.problems import digits_problem
 
 DEPTH = 9
 SHRINKING = {f"backpropagated_norm@{i}": 0.3 ** (DEPTH - i) for i in range(DEPTH)}
@@ -159,3 +162,16 @@ def test_evidence_has_the_numbers(kind):
     words, readings, losses = NUMBERS[kind]
     found = diagnose(history(losses, (), readings), FACTS)
     assert words in next(finding.evidence for finding in found if finding.kind == kind)
+
+
+@pytest.mark.parametrize("kind", ["overfitting", "underfitting"])
+def test_a_training_loss_with_a_penalty_in_it_is_not_compared(kind):
+    there, _ = PAIRS[kind]
+    assert kind not in kinds(*there, replace(FACTS, penalized=True))
+
+
+def test_a_recipes_penalty_is_a_fact():
+    problem = digits_problem()
+    recipe = replace(problem.recipe, penalty=penalties.l2(1e-4))
+    assert not facts_of(problem).penalized
+    assert facts_of(replace(problem, recipe=recipe)).penalized

@@ -184,6 +184,7 @@ def test_clipping_and_decay_wrap_the_rule_once():
     assert not settings.clipping()(applied(settings.clipping(2.0)))
     assert applied(settings.decay(0.1)).procedure.rule.defaults["weight_decay"] == 0.1
     assert not settings.decay(0.1)(applied(settings.decay(0.01)))
+    assert not settings.decay(0.1)(patient(penalty=ravine.penalties.l2(1e-4)))
 
 
 def test_a_schedule_ends_with_the_training():

@@ -110,7 +110,8 @@ def decay(weight: float) -> Remedy:
 
     def changes(patient: Patient) -> Sequence[Change]:
         rule = patient.procedure.rule
-        if "weight_decay" in rule.defaults or _decayed(rule, weight) is None:
+        penalized = patient.recipe.penalty is not None or "weight_decay" in rule.defaults
+        if penalized or _decayed(rule, weight) is None:
             return []
         largest = rule.defaults.get("max_norm")
         clip = "" if largest is None else f"ravine.clip_norm({largest:g}), "
