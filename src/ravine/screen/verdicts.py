@@ -95,7 +95,9 @@ def print_ensemble(found: Ensembled) -> None:
 def _gain(gain: Interval | None) -> str:
     if gain is None:
         return ""
-    return f"  together gains {gain.mean:.4g} [{gain.lo:.4g}, {gain.hi:.4g}]"
+    least = 1e-9 * max(abs(gain.lo), abs(gain.hi))  # sums of 0 and 1/20 are 0 up to rounding
+    mean, lo, hi = (value if abs(value) > least else 0.0 for value in (gain.mean, gain.lo, gain.hi))
+    return f"  together gains {mean:.4g} [{lo:.4g}, {hi:.4g}]"
 
 
 def print_reproduction(found: Reproduction) -> None:
