@@ -80,7 +80,8 @@ def _trained(lane: Lane, wanted: Iterable[tuple[str, float, int]]) -> Metrics:
         for member in lane.train(chunk, lane.problem.steps, unheard)
     ]
     return {
-        _key(run.trial): 1.0 if run.diverged_at else run.curve[-1].validation_metric for run in done
+        _key(run.trial): 1.0 if run.diverged_at is not None else run.curve[-1].validation_metric
+        for run in done
     }
 
 

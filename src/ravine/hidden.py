@@ -178,13 +178,15 @@ def _foreign(thing: Any) -> bool:
 
 def _look(thing: Any, found: dict[str, Any], seen: set[int]) -> None:
     """Add what a class, a function or a callable object reaches."""
-    if id(thing) in seen or _foreign(thing):
+    partial = isinstance(thing, functools.partial)  # of functools, but what it holds is the user's
+    if id(thing) in seen or (_foreign(thing) and not partial):
         return
     seen.add(id(thing))
     if isinstance(thing, type):
         _look_at_all(thing.__qualname__, vars(thing), found, seen)
     elif isinstance(thing, functools.partial):
-        _look_at_all("partial", {"func": thing.func, **thing.keywords}, found, seen)
+        held = {f"argument {place}": value for place, value in enumerate(thing.args)}
+        _look_at_all("partial", {"func": thing.func, **held, **thing.keywords}, found, seen)
     elif isinstance(thing, MethodType):
         _look_at_all(type(thing.__self__).__name__, {"self": thing.__self__}, found, seen)
         _look(thing.__func__, found, seen)
