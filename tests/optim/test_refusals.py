@@ -181,4 +181,5 @@ def test_what_torch_takes_is_taken() -> None:
         if name == "Rprop":
             continue
         for new in (ours(name), theirs(name)):
-            new([torch.zeros(shape_for(name))], lr=0.0, weight_decay=0.0)
+            taken = new([torch.zeros(shape_for(name))], lr=0.0, weight_decay=0.0)
+            assert (taken.param_groups[0]["lr"], taken.param_groups[0]["weight_decay"]) == (0, 0)
