@@ -378,6 +378,7 @@ def test_what_is_listed_can_be_typed(listing, capsys):
         (["--schedule", "warmup+"], "schedule"),
         (["--batches", "shufled"], "did you mean shuffled"),
         (["--init", "open_gates"], "--init open_gates"),
+        (["--batch-size", "0"], "batch_size=0; expected a whole number from 1 on"),
     ],
 )
 def test_parts_that_cannot_be_used_are_one_line(options, said, capsys):

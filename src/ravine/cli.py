@@ -96,6 +96,7 @@ def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
     _add_length(compare)
     compare.add_argument("--optimizers", metavar="A,B,...", help="names from `ravine optimizers`")
     _add_procedure(compare, "A,B,...")
+    _add_batch_size(compare, _sizes, "N,M,...")
     compare.add_argument(
         "--out",
         metavar="DIR",
@@ -152,6 +153,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--optimizer", required=True, metavar="NAME")
     parser.add_argument("--lr", type=float, metavar="X", help="learning rate (default: its own)")
     _add_procedure(parser, "NAME")
+    _add_batch_size(parser, int, "N")
     parser.add_argument(
         "--out", metavar="DIR", help="a new folder for the page of this training and its weights"
     )
@@ -165,6 +167,7 @@ def _add_range_test(commands: argparse._SubParsersAction[_Parser]) -> None:
         "seed; `ravine compare` finds the rate that trains best.",
     )
     _add_recipe_and_seed(test)
+    _add_batch_size(test, int, "N")
     test.add_argument("--optimizer", required=True, metavar="NAME")
     test.add_argument("--lowest", type=float, default=1e-7, metavar="X", help="first rate")
     test.add_argument("--highest", type=float, default=10.0, metavar="X", help="last rate")
@@ -230,6 +233,15 @@ def _add_procedure(parser: argparse.ArgumentParser, form: str) -> None:
         parser.add_argument(f"--{option}", metavar=form, help=f"e.g. {example}")
 
 
+def _add_batch_size(parser: argparse.ArgumentParser, kind: Callable[[str], Any], form: str) -> None:
+    parser.add_argument(
+        "--batch-size",
+        type=kind,
+        metavar=form,
+        help="examples in a minibatch (default: the recipe's own)",
+    )
+
+
 def _add_recipe_and_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="a name from `ravine recipes`, or a file with recipe()")
     _add_seed_and_data(parser)
@@ -256,6 +268,15 @@ def _add_length(parser: argparse.ArgumentParser) -> None:
 def _listed(names: str | None) -> tuple[str, ...]:
     """Names separated by commas; none where the option was not given."""
     return () if names is None else tuple(name.strip() for name in names.split(","))
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """Whole numbers separated by commas."""
+    try:
+        return tuple(map(int, _listed(text)))
+    except ValueError as error:
+        message = f"{text!r}; expected whole numbers, e.g. 32,128"
+        raise argparse.ArgumentTypeError(message) from error
 
 
 def _compare(arguments: argparse.Namespace) -> None:
@@ -297,6 +318,7 @@ def _choices(arguments: argparse.Namespace) -> dict[str, Any]:
         "init": _listed(arguments.init) or (AS_BUILT,),
         "schedule": _listed(arguments.schedule) or (CONSTANT,),
         "batches": _listed(arguments.batches),
+        "batch_size": arguments.batch_size or (),
         "epochs": arguments.epochs,
         "steps": arguments.steps,
         "trials": arguments.trials,
@@ -338,6 +360,7 @@ def _training(arguments: argparse.Namespace) -> dict[str, Any]:
         "init": arguments.init or AS_BUILT,
         "schedule": arguments.schedule or CONSTANT,
         "batches": arguments.batches,
+        "batch_size": arguments.batch_size,
         "epochs": arguments.epochs,
         "steps": arguments.steps,
         "seed": arguments.seed,
@@ -353,6 +376,7 @@ def _range_test(arguments: argparse.Namespace) -> None:
         arguments.optimizer,
         init=arguments.init or AS_BUILT,
         batches=arguments.batches,
+        batch_size=arguments.batch_size,
         lowest=arguments.lowest,
         highest=arguments.highest,
         steps=arguments.steps,

@@ -75,6 +75,12 @@ class ClusterError(InputError):
     """A cluster that is not there, cannot train this recipe, or lost its workers too often."""
 
 
+def insist_on_count(name: str, value: object) -> None:
+    """Raise SettingError unless a value is a whole number from 1 on."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise SettingError(f"{name}={value!r}; expected a whole number from 1 on")
+
+
 def said(error: BaseException) -> str:
     """An exception's type and the first line of what it says: other people's errors in one line."""
     lines = str(error).strip().splitlines()

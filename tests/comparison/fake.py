@@ -17,7 +17,8 @@ from ravine.comparison.store import Store
 from ravine.comparison.verdict import conclude
 from ravine.recipes import Problem
 from ravine.training.executor import Here
-from ravine.training.lane import Lane, Member, evaluation_steps
+from ravine.training.lane import Lane, Member
+from ravine.training.pace import evaluation_steps
 from ravine.training.procedure import Procedure
 from ravine.training.records import Point
 
@@ -62,7 +63,7 @@ class FakeLane(Lane):
     def test(self, members):
         return [member.run.curve[-1].validation_metric for member in members]
 
-    def seconds_per_step(self, trials, steps):
+    def _timed(self, trials, steps):
         raise NotImplementedError
 
     def learned(self, member):

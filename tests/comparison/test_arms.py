@@ -50,7 +50,8 @@ def test_every_combination_is_compared_once():
     ]
     assert arms["sgd/lsuv/warmup+linear"].title == "SGD · lsuv · warmup+linear"
     assert both.parts["adam/lsuv/constant"] == {
-        "optimizer": "adam", "init": "lsuv", "schedule": "constant", "batches": "shuffled"
+        "optimizer": "adam", "init": "lsuv", "schedule": "constant", "batches": "shuffled",
+        "batch_size": "32",
     }  # fmt: skip
     assert arms["adam/lsuv/constant"].rule is arms["adam/as_built/constant"].rule
 

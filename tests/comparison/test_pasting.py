@@ -16,7 +16,7 @@ def codes(rule, start="as_built", schedule="constant", order=()):
     compared = arms_of(PROBLEM, [rule], [start], [schedule], order)
     titles = {name: arm.title for name, arm in compared.procedures.items()}
     facts = {"titles": titles, "parts": compared.parts}
-    facts["procedures"] = procedures_as_text(compared, PROBLEM.steps)
+    facts["procedures"] = procedures_as_text(PROBLEM, compared)
     return [code_of(facts, name, {**rule.defaults, "lr": 0.1}) for name in compared.procedures]
 
 

@@ -31,7 +31,7 @@ def watched(setup: Setup, budget: float, seed: int = SEED) -> tuple[History, Fac
 
     member = Member.new(Trial(procedure.name, hyper, seed))
     lane.train_observed(member, problem.steps, lambda steps: None, observe)
-    return watchers[0].history, facts_of(problem)
+    return watchers[0].history, facts_of(problem, procedure)
 
 
 def diagnosed(setup: Setup, budget: float, seed: int = SEED) -> list[Finding]:

@@ -32,7 +32,7 @@ from ravine.rules import Rule
 from ravine.training.choose import check_lane, choose, lane_again
 from ravine.training.executor import Executor, Here
 from ravine.training.lane import Lane
-from ravine.training.procedure import Procedure
+from ravine.training.procedure import Procedure, pace_of
 from ravine.training.records import Trial
 from ravine.training.threads import threads
 
@@ -48,6 +48,7 @@ def compare(
     init: Sequence[str | Initializer | Start] = (AS_BUILT,),
     schedule: Sequence[Rates] = (CONSTANT,),
     batches: Sequence[str | Order] = (),
+    batch_size: Sequence[int] = (),
     epochs: int | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -59,8 +60,8 @@ def compare(
 ) -> Verdict:
     """Find the optimizer and the learning rate that train a recipe best, and how sure that is.
 
-    With several starts, schedules or orders of examples every optimizer is compared with each of
-    them, each combination at its own best learning rate.
+    With several starts, schedules, orders of examples or sizes of minibatches every optimizer is
+    compared with each of them, each combination at its own best learning rate.
 
     Leaves `run.sqlite`, `verdict.json` and `report.html` in the folder `out`. Called again with the
     same arguments it continues what was interrupted, and repeats nothing.
@@ -73,6 +74,9 @@ def compare(
             mappings of any hyperparameter to a schedule, that of "lr" a factor, others of values.
         batches: orders of examples: names (`ravine.batches.NAMES`) or orders; the recipe's own by
             default.
+        batch_size: examples in a minibatch, the recipe's own by default. Of several, steps and results
+            are counted in those of the first; each is trained for as many epochs where the length is
+            given in epochs, and for as many gradient steps where it is given in steps.
         out: the run folder; by default runs/<recipe>.
         epochs, steps: training length, in place of the recipe's.
         seed: base seed, from 0 on; another one repeats the comparison on other seeds.
@@ -95,6 +99,7 @@ def compare(
         init=init,
         schedule=schedule,
         batches=batches,
+        batch_size=batch_size,
         epochs=epochs,
         steps=steps,
         seed=seed,
@@ -130,6 +135,7 @@ def prepare(
     init: Sequence[str | Initializer | Start] = (AS_BUILT,),
     schedule: Sequence[Rates] = (CONSTANT,),
     batches: Sequence[str | Order] = (),
+    batch_size: Sequence[int] = (),
     epochs: int | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -138,7 +144,8 @@ def prepare(
     ray: str | None = None,
 ) -> Prepared:
     """Load a recipe and check everything that `compare` is given. Nothing is written."""
-    problem = loaded(recipe, steps, epochs)
+    sizes = listed("batch_size", batch_size)
+    problem = loaded(recipe, steps, epochs, sizes[0] if sizes else None)
     chosen = list(resolve(optimizers).values())
     compared = arms_of(
         problem,
@@ -146,12 +153,13 @@ def prepare(
         listed("init", init),
         listed("schedule", schedule),
         listed("batches", batches),
+        sizes,
     )
     arms = compared.procedures
     if len(arms) < 2:
         raise SettingError(
             f"--optimizers names {len(chosen)}; expected at least two to compare, or two of --init, "
-            "--schedule or --batches"
+            "--schedule, --batches or --batch-size"
         )
     try_starts(problem, arms)
     for rule in chosen:
@@ -314,6 +322,7 @@ def _problem_facts(
         "patience": recipe.patience,
         "titles": {name: arm.title for name, arm in compared.procedures.items()},
         "parts": {name: dict(parts) for name, parts in compared.parts.items()},
-        "procedures": procedures_as_text(compared, problem.steps),
+        "procedures": procedures_as_text(problem, compared),
+        "paces": {name: pace_of(problem, arm) for name, arm in compared.procedures.items()},
         "step_seconds": dict(step_seconds),
     }

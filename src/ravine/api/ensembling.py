@@ -117,7 +117,10 @@ def _members(
     if name is None or identity is None:
         raise FolderError(f"{folder} holds no finished comparison; continue it first")
     problem = loaded(
-        find(name["name"], data) if recipe is None else recipe, settings["steps"], None
+        find(name["name"], data) if recipe is None else recipe,
+        steps=settings["steps"],
+        epochs=None,
+        batch_size=int(identity["batch size"]),
     )
     for part, value in fingerprint(problem).items():
         if not agree(part, identity.get(part), value):

@@ -24,9 +24,11 @@ Given = TypeVar("Given")
 AnyRecipe = str | Path | Recipe | Callable[[], Recipe]
 
 
-def loaded(recipe: AnyRecipe, steps: int | None, epochs: int | None) -> Problem:
+def loaded(
+    recipe: AnyRecipe, steps: int | None, epochs: int | None, batch_size: int | None = None
+) -> Problem:
     """The recipe, its data loaded, checked."""
-    problem = recipes.load(find(recipe), steps=steps, epochs=epochs)
+    problem = recipes.load(find(recipe), steps, epochs, batch_size)
     recipes.check(problem)
     return problem
 

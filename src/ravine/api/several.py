@@ -31,6 +31,7 @@ class Choices(TypedDict, total=False):
     init: Sequence[str | Initializer | Start]
     schedule: Sequence[Rates]
     batches: Sequence[str | Order]
+    batch_size: Sequence[int]
     epochs: int | None
     steps: int | None
     seed: int
@@ -59,8 +60,8 @@ def compare_several(
         recipes: at least two, as for `compare`, of different names.
         optimizers, progress, command: as for `compare`.
         out: the folder; by default runs/ and all names, joined by "+".
-        choices: init, schedule, batches, epochs, steps, seed, trials, lane and ray as for `compare`,
-            for all.
+        choices: init, schedule, batches, batch_size, epochs, steps, seed, trials, lane and ray as for
+            `compare`, for all.
 
     Raises:
         InputError: something that was given cannot be used; the message says what to change.

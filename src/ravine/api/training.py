@@ -59,6 +59,7 @@ def train(
     init: str | Initializer | Start = AS_BUILT,
     schedule: Rates = CONSTANT,
     batches: str | Order | None = None,
+    batch_size: int | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -71,7 +72,7 @@ def train(
     It is watched all the way, which changes nothing of it (see `ravine.watch`).
 
     Args:
-        recipe, init, schedule, batches, epochs, steps, seed: as in `compare`, one of each.
+        recipe, init, schedule, batches, batch_size, epochs, steps, seed: as in `compare`, one of each.
         optimizer: a name or a rule.
         lr: the learning rate; the optimizer's default if None.
         budget: share of the training's own time that measuring may take, above 0, up to 1.
@@ -81,7 +82,7 @@ def train(
     Returns:
         the run, the trained module, and what was found and measured.
     """
-    problem = loaded(recipe, steps, epochs)
+    problem = loaded(recipe, steps, epochs, batch_size)
     procedure = procedure_of(problem, optimizer, init, schedule, batches)
     check_seed(seed)
     rate = rate_of(procedure.rule, lr)
@@ -91,7 +92,7 @@ def train(
     member = Member.new(procedure.trial(rate, seed))
     progress.stage(f"{procedure.title}, learning rate {rate:g}", problem.steps)
     lane = SerialLane(problem, {procedure.name: procedure})
-    told = (progress.evaluated, News(facts_of(problem), progress.found))
+    told = (progress.evaluated, News(facts_of(problem, procedure), progress.found))
     watched = train_watched(lane, member, [problem.steps], progress.tick, budget=budget, told=told)
     if folder is not None:
         write_training(folder, lane, procedure, watched)
@@ -110,6 +111,7 @@ def range_test(
     *,
     init: str | Initializer | Start = AS_BUILT,
     batches: str | Order | None = None,
+    batch_size: int | None = None,
     lowest: float = 1e-7,
     highest: float = 10.0,
     steps: int = 100,
@@ -121,13 +123,13 @@ def range_test(
     trains best.
 
     Args:
-        recipe, optimizer, init, batches, seed: as in `train`.
+        recipe, optimizer, init, batches, batch_size, seed: as in `train`.
         lowest, highest, steps: see `ravine.schedules.range_test`.
 
     Raises:
         InputError: something that was given cannot be used; the message says what to change.
     """
-    problem = loaded(recipe, None, None)
+    problem = loaded(recipe, None, None, batch_size)
     procedure = procedure_of(problem, optimizer, init, CONSTANT, batches)
     check_seed(seed)
     lane = SerialLane(problem, {procedure.name: procedure})
@@ -143,6 +145,7 @@ def doctor(
     init: str | Initializer | Start = AS_BUILT,
     schedule: Rates = CONSTANT,
     batches: str | Order | None = None,
+    batch_size: int | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -154,7 +157,8 @@ def doctor(
     Takes about as long as ten trainings.
 
     Args:
-        recipe, optimizer, lr, init, schedule, batches, epochs, steps, seed: as in `train`.
+        recipe, optimizer, lr, init, schedule, batches, batch_size, epochs, steps, seed: as in
+            `train`.
         out: a new folder for the page of the watched training and of the visit, `run.html`, and for
             that training's weights, `model.pt`. They are there once that training is over, and the
             page is written again with the visit.
@@ -163,11 +167,13 @@ def doctor(
     Raises:
         InputError: something that was given cannot be used; the message says what to change.
     """
-    problem = loaded(recipe, steps, epochs)
+    problem = loaded(recipe, steps, epochs, batch_size)
     procedure = procedure_of(problem, optimizer, init, schedule, batches)
     check_seed(seed)
-    length = replace(problem.recipe, steps=problem.steps, epochs=None)
-    patient = Patient(length, procedure, rate_of(procedure.rule, lr))
+    settled = replace(
+        problem.recipe, steps=problem.steps, epochs=None, batch_size=problem.batch_size
+    )
+    patient = Patient(settled, procedure, rate_of(procedure.rule, lr))
     folder = None if out is None else new_folder(out)
     progress = progress or Progress()
     watched = examined(patient, seed, progress.stage, progress.tick)

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ravine.batches._feed import Feed
-from ravine.batches._minibatches import Batches, Last, insist_on_count, per_epoch
+from ravine.batches._minibatches import Batches, Last, per_epoch
 from ravine.batches._order import Order, ended
 from ravine.batches._sampling import Minibatches
-from ravine.errors import SettingError
+from ravine.errors import SettingError, insist_on_count
 from ravine.seeds import generator
 
 Pair = tuple[Tensor, Tensor]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ravine.batches._order import Order
 from ravine.batches._shuffling import shuffled
-from ravine.errors import SettingError
+from ravine.errors import SettingError, insist_on_count
 
 Last = Literal["drop", "keep"]
 """What becomes of an epoch's last batch where it is smaller than the others."""
@@ -126,8 +126,3 @@ class Batches:
                 f"expected indices of examples, 0 to {self._examples - 1}"
             )
         return indices
-
-
-def insist_on_count(name: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise SettingError(f"{name}={value!r}; expected a whole number from 1 on")

@@ -17,10 +17,11 @@ from ravine.initializers import Initializer, Start
 from ravine.recipes import Problem, Split, Stream, build_model, insist_on_order
 from ravine.rules import Rule
 from ravine.schedules import Schedule
+from ravine.training.pace import insist_on_evaluations
 from ravine.training.procedure import Procedure
 from ravine.training.start import starting_model
 
-DIMENSIONS = ("optimizer", "init", "schedule", "batches")
+DIMENSIONS = ("optimizer", "init", "schedule", "batches", "batch_size")
 """In which arms may differ, in the order in which an arm's name says so."""
 
 AS_BUILT = "as_built"
@@ -52,35 +53,40 @@ def arms_of(
     starts: Sequence[str | Initializer | Start],
     rates: Sequence[Rates],
     orders: Sequence[str | Order],
+    sizes: Sequence[int] = (),
 ) -> Arms:
     """Every combination, by name: the optimizer, then every dimension in which arms differ.
 
     Args:
-        problem: what will be trained; named schedules end with it, named orders see its targets.
+        problem: what will be trained; named schedules end with a training, named orders see its
+            targets.
         rules: of the optimizers.
         starts: names (`ravine.initializers.STARTS`), initializers or starts.
         rates: names (`ravine.schedules.NAMES`) or schedules, factors on the learning rate; or
             hyperparameter -> schedule.
         orders: names (`ravine.batches.NAMES`) or orders; the recipe's own if empty.
+        sizes: of minibatches, in examples; the problem's own if empty. For trainings with others see
+            `Problem.resized`.
 
     Raises:
         UnknownNameError: there is none of a name.
         SettingError: one is given twice, or cannot be used with this recipe.
     """
-    choices: list[Mapping[str, Any]] = [
-        _starts(starts),
-        _rates(rates, problem),
-        _orders(orders, problem),
-    ]
-    varies = [len(parts) > 1 for parts in choices]
+    begins, sized = _starts(starts), _sizes(sizes, problem)
+    choices: dict[str, list[Mapping[str, Any]]] = {
+        size: [begins, _rates(rates, at), _orders(orders, at), {f"batch_{size}": at}]
+        for size, at in sized.items()
+    }
+    varies = [len(given) > 1 for given in (begins, rates, orders, sized)]
     procedures, parts = {}, {}
-    for rule, *labels in product(rules, *choices):
-        start, of, order = (choice[k] for choice, k in zip(choices, labels, strict=True))
-        shown = [label for label, does in zip(labels, varies, strict=True) if does]
-        name = "/".join([rule.name, *shown])
-        title = " · ".join([rule.title, *(label.replace("_", " ") for label in shown)])
-        procedures[name] = Procedure(name, title, rule, start, of, order)
-        parts[name] = dict(zip(DIMENSIONS, (rule.name, *labels), strict=True))
+    for rule, size in product(rules, sized):
+        for labels in product(*choices[size]):
+            start, of, order, at = (c[k] for c, k in zip(choices[size], labels, strict=True))
+            shown = [label for label, does in zip(labels, varies, strict=True) if does]
+            name = "/".join([rule.name, *shown])
+            title = " · ".join([rule.title, *(label.replace("_", " ") for label in shown)])
+            procedures[name] = Procedure(name, title, rule, start, of, order, *_own(at, problem))
+            parts[name] = dict(zip(DIMENSIONS, (rule.name, *labels[:-1], size), strict=True))
     return Arms(procedures, parts)
 
 
@@ -147,6 +153,20 @@ def _orders(
         return _labelled("--batches", [(order.name, order) for order in seen])
     streamed = isinstance(problem.train, Stream)
     return {STREAMED if streamed else problem.recipe.order.name: None}
+
+
+def _sizes(sizes: Sequence[int], problem: Problem) -> dict[str, Problem]:
+    """The problem at each size of minibatches, by its name."""
+    sized = [problem.resized(size) for size in sizes] or [problem]
+    for each in sized:
+        insist_on_evaluations(problem.steps, each.steps)
+    return _labelled("--batch-size", [(str(each.batch_size), each) for each in sized])
+
+
+def _own(sized: Problem, problem: Problem) -> tuple[int, int] | tuple[None, None]:
+    """Batch size and gradient steps of a procedure, where they are not its problem's."""
+    same = sized.batch_size == problem.batch_size
+    return (None, None) if same else (sized.batch_size, sized.steps)
 
 
 def _schedules(what: Rates, steps: int) -> dict[str, Schedule]:

@@ -21,7 +21,8 @@ from ravine.diagnostics.watch.member import Watched, train_watched
 from ravine.errors import said
 from ravine.recipes import Problem
 from ravine.training.ending import steps_taken
-from ravine.training.lane import Member, evaluation_steps
+from ravine.training.lane import Member
+from ravine.training.pace import evaluation_steps
 from ravine.training.procedure import Procedure
 from ravine.training.records import Run
 from ravine.training.serial import SerialLane

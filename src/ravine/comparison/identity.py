@@ -19,8 +19,8 @@ from ravine.engines import eager
 from ravine.errors import FolderError
 from ravine.recipes import Problem, build_model
 from ravine.rules import Rule, Span
-from ravine.training.lane import evaluation_steps
-from ravine.training.procedure import Procedure
+from ravine.training.pace import evaluation_steps
+from ravine.training.procedure import Procedure, pace_of
 from ravine.training.start import starting_model
 from ravine.transforms import at_probe
 
@@ -95,9 +95,9 @@ def rule_digest(rule: Rule) -> str:
 
 def procedure_digest(problem: Problem, procedure: Procedure) -> str:
     """What tells one procedure from another: each of its parts, by what it does."""
-    model = starting_model(problem, procedure, 0)
+    model, pace = starting_model(problem, procedure, 0), pace_of(problem, procedure)
     values = [
-        torch.tensor([schedule(step) for step in evaluation_steps(problem.steps)])
+        torch.tensor([schedule(step) for step in evaluation_steps(pace.steps)])
         for _, schedule in sorted(procedure.schedules.items())
     ]
     order, examples = procedure.order or problem.recipe.order, problem.train.count
@@ -106,6 +106,8 @@ def procedure_digest(problem: Problem, procedure: Procedure) -> str:
     seen = [order.epoch(0, epoch, examples or 0) for epoch in epochs]
     parts = [*model.state_dict().values(), *values, *seen]
     names = [procedure.start.name, order.name, *sorted(procedure.schedules)]
+    if pace != (problem.batch_size, problem.steps):
+        names += map(str, pace)
     return f"{_digest(*parts)} {' '.join(names)} {rule_digest(procedure.rule)}"
 
 
@@ -164,7 +166,7 @@ def _difference(folder: Path, kind: str, name: str, stored: object, wanted: obje
     elif kind == "spans":
         shown = f"with hyperparameters of {name!r} searched elsewhere"
     elif kind == "procedures":
-        shown = f"with another {name!r}: its rule, start, schedule or order of examples differ"
+        shown = f"with another {name!r}: its rule, start, schedule or minibatches differ"
     else:
         shown = f"of another recipe of this name: its {name} differ"
     return (

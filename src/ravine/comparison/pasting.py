@@ -9,17 +9,19 @@ from typing import Any
 from ravine import initializers, rules, snippets
 from ravine.comparison.arms import STREAMED, Arms
 from ravine.comparison.identity import rule_digest
+from ravine.recipes import Problem
 from ravine.rules import Rule
+from ravine.training.procedure import pace_of
 
 
-def procedures_as_text(compared: Arms, steps: int) -> dict[str, dict[str, Any]]:
+def procedures_as_text(problem: Problem, compared: Arms) -> dict[str, dict[str, Any]]:
     """What a run folder keeps of each arm to write its lines: arm -> the name of its rule, None where a
     name alone does not make it, and its schedules in code, by hyperparameter."""
     return {
         name: {
             "rule": procedure.rule.name if _made_by_name(procedure.rule) else None,
             "schedules": {
-                hyper: snippets.written(schedule, steps)
+                hyper: snippets.written(schedule, pace_of(problem, procedure).steps)
                 for hyper, schedule in procedure.schedules.items()
             },
         }
@@ -45,7 +47,10 @@ def code_of(facts: Mapping[str, Any], arm: str, hyper: Mapping[str, float]) -> s
         *(facts["titles"][arm], hyper, stored["schedules"]),
         *(parts["init"] if known else "as_built", order),
     )
-    return lines if known else f"# your own start: {parts['init']}\n{lines}"
+    if not known:
+        lines = f"# your own start: {parts['init']}\n{lines}"
+    sizes = {size for size, _ in facts.get("paces", {}).values()}
+    return lines if len(sizes) < 2 else f"batch_size = {parts['batch_size']}\n{lines}"
 
 
 def _made_by_name(rule: Rule) -> bool:

@@ -14,7 +14,8 @@ from ravine.comparison.space import Configuration
 from ravine.comparison.store import Store
 from ravine.recipes import Problem
 from ravine.training.executor import Executor
-from ravine.training.lane import Lane, Member, evaluation_steps
+from ravine.training.lane import Lane, Member
+from ravine.training.pace import evaluation_steps
 from ravine.training.procedure import Procedure
 from ravine.training.records import Run, Trial
 

@@ -313,6 +313,17 @@ def _warnings(unsettled: Sequence[str], arms: Sequence[Arm], facts: Mapping[str,
         for arm in arms
         if arm.final_diverged
     ]
+    lengths = dict(
+        facts.get("paces", {}).values()
+    )  # batch size -> steps, that of the first arm first
+    if len(lengths) > 1:
+        counted, *others = [
+            f"{steps:,} gradient steps of {size}" for size, steps in lengths.items()
+        ]
+        lines.append(
+            f"Steps are counted in minibatches of {next(iter(lengths))} examples: a full training takes "
+            f"{counted}, or {', or '.join(others)}."
+        )
     if not facts["tested"]:
         lines.append("The recipe has no test data: the figures are on the validation data alone.")
     return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ravine.recipes import Problem
+from ravine.training.procedure import Procedure, pace_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Facts:
     penalized: bool = False
 
 
-def facts_of(problem: Problem) -> Facts:
-    """The facts that a recipe states."""
-    recipe = problem.recipe
-    return Facts(problem.steps, problem.batch_size, recipe.maximize, recipe.penalty is not None)
+def facts_of(problem: Problem, procedure: Procedure) -> Facts:
+    """The facts that a recipe and a procedure state."""
+    recipe, pace = problem.recipe, pace_of(problem, procedure)
+    return Facts(pace.steps, pace.batch_size, recipe.maximize, recipe.penalty is not None)

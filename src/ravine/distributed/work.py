@@ -36,7 +36,7 @@ class Work:
 
     Attributes:
         recipe: what it can be found by; or itself, where that is not known.
-        steps: gradient steps of a full training.
+        steps: gradient steps of a full training. batch_size: examples in a minibatch.
         procedures: the arms by name.
         lane: name, compiled, capacity and threads, as the driver chose them.
         same: the parts of the recipe's fingerprint that have to agree.
@@ -47,6 +47,7 @@ class Work:
 
     recipe: Recipe | Origin
     steps: int
+    batch_size: int
     procedures: Mapping[str, Procedure]
     lane: Mapping[str, Any]
     same: Mapping[str, str]
@@ -105,6 +106,7 @@ def packed(
     work = Work(
         recipe=recipe.origin or recipe,
         steps=problem.steps,
+        batch_size=problem.batch_size,
         procedures=dict(procedures),
         lane=dict(lane),
         same={name: same[name] for name in SAME},
@@ -155,7 +157,7 @@ def _set_up(parcel: Sequence[Any]) -> Bench:
     if work.folder is not None and Path(work.folder).is_dir():
         os.environ.setdefault(VARIABLE, work.folder)
     with threads(work.lane["threads"]):
-        problem = load(_recipe(work), steps=work.steps)
+        problem = load(_recipe(work), steps=work.steps, batch_size=work.batch_size)
         _insist("recipe", work.same, fingerprint(problem))
     lane = lane_again(work.lane, problem, work.procedures)
     _bench = Bench(received.key, lane, work.lane["threads"])

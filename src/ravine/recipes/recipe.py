@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from ravine.batches import Last, Order, per_epoch, shuffled
-from ravine.errors import RecipeError, SettingError
+from ravine.errors import RecipeError, SettingError, insist_on_count
 from ravine.penalties import Penalty
 from ravine.recipes.data import load_split, load_training
 from ravine.recipes.examples import Examples, Split
@@ -193,6 +193,7 @@ class Problem:
         validation, test: the data as tensors.
         batch_size: examples in a minibatch.
         steps: gradient steps of a full training.
+        in_epochs: whether that length was given in epochs.
     """
 
     recipe: Recipe
@@ -201,6 +202,7 @@ class Problem:
     test: Split | None
     batch_size: int
     steps: int
+    in_epochs: bool = False
 
     @property
     def at_hand(self) -> Split:
@@ -214,13 +216,39 @@ class Problem:
         every = -(-len(known) // SAMPLE)
         return Split(known.inputs[::every], known.targets[::every])
 
+    def resized(self, batch_size: int) -> Problem:
+        """The same with minibatches of another size: as many epochs where its length was given in epochs,
+        else as many gradient steps.
 
-def load(recipe: Recipe, steps: int | None = None, epochs: int | None = None) -> Problem:
+        Args:
+            batch_size: examples in a minibatch; the full batch where there are no more.
+
+        Raises:
+            SettingError: not a whole number from 1 on.
+        """
+        insist_on_count("batch_size", batch_size)
+        examples, last = self.train.count, self.recipe.last_batch
+        if examples is None:
+            return replace(self, batch_size=batch_size)
+        size = min(batch_size, examples)
+        if not self.in_epochs:
+            return replace(self, batch_size=size)
+        epochs = self.steps // per_epoch(examples, self.batch_size, last)
+        return replace(self, batch_size=size, steps=epochs * per_epoch(examples, size, last))
+
+
+def load(
+    recipe: Recipe,
+    steps: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+) -> Problem:
     """Load a recipe's data and settle its training length.
 
     Args:
         recipe: the recipe.
         steps, epochs: override the recipe's own length; at most one of them.
+        batch_size: overrides the recipe's own.
 
     Raises:
         RecipeError: the data cannot be used.
@@ -234,7 +262,7 @@ def load(recipe: Recipe, steps: int | None = None, epochs: int | None = None) ->
     train = load_training(recipe.train, recipe.workers)
     if steps is None and epochs is None:
         steps, epochs = recipe.steps, recipe.epochs
-    batch_size = _batch_size(recipe, train.count)
+    batch_size = _batch_size(recipe, batch_size, train.count)
     problem = Problem(
         recipe=recipe,
         train=train,
@@ -242,6 +270,7 @@ def load(recipe: Recipe, steps: int | None = None, epochs: int | None = None) ->
         test=None if recipe.test is None else load_split(recipe.test, "test"),
         batch_size=batch_size,
         steps=steps or (epochs or 0) * _steps_per_epoch(recipe, train.count, batch_size),
+        in_epochs=steps is None,
     )
     if recipe.batches is not None:
         insist_on_order(problem, recipe.batches)
@@ -265,15 +294,18 @@ def insist_on_order(problem: Problem, order: Order) -> None:
         )
 
 
-def _batch_size(recipe: Recipe, examples: int | None) -> int:
+def _batch_size(recipe: Recipe, asked: int | None, examples: int | None) -> int:
+    if asked is not None:
+        insist_on_count("batch_size", asked)
+    size = asked or recipe.batch_size
     if examples is not None:
-        return min(recipe.batch_size or examples, examples)
-    if recipe.batch_size is None:
+        return min(size or examples, examples)
+    if size is None:
         raise SettingError(
             f"recipe {recipe.name!r} has a stream of examples and batch_size=None; a stream has no "
             "full batch: expected a number, e.g. batch_size=32"
         )
-    return recipe.batch_size
+    return size
 
 
 def _steps_per_epoch(recipe: Recipe, examples: int | None, batch_size: int) -> int:

@@ -19,6 +19,7 @@ NAMES = {
     "init": "start",
     "schedule": "schedule",
     "batches": "order of examples",
+    "batch_size": "batch size",
 }
 """Dimension -> its name in print."""
 
@@ -49,6 +50,13 @@ def noun(verdict: Verdict) -> str:
         for arm in verdict.arms
     }
     return "optimizer" if len(others) == 1 else "candidate"
+
+
+def length(study: Study) -> str:
+    """Print "900 gradient steps each": how long a full training is."""
+    steps = words.plural(study.settings.steps, "gradient step")
+    sizes = {arm.parts.get("batch_size") for arm in study.verdict.arms}
+    return f"{steps} each" if len(sizes) == 1 else f"{steps} of the first batch size"
 
 
 def lost(verdict: Verdict, arm: Arm) -> bool:

@@ -12,6 +12,7 @@ from ravine.report.advice import answer
 from ravine.report.arms import (
     band_words,
     keys,
+    length,
     lost,
     mark,
     metric_of,
@@ -64,7 +65,7 @@ def _counts(study: Study) -> tuple[str, ...]:
     return (
         words.plural(len(study.verdict.arms), noun(study.verdict)),
         words.plural(rates, "setting" if study.spans else "learning rate"),
-        f"{words.plural(study.settings.steps, 'gradient step')} each",
+        length(study),
         words.plural(len(study.verdict.final_seeds), "fresh seed"),
         words.plural(len((*study.selection, *study.final, *study.defaults)), "training"),
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from ravine.errors import SettingError
+from ravine.errors import SettingError, insist_on_count
 from ravine.recipes import Recipe, load
 from ravine.schedules import Schedule
 from ravine.strategies._smoothed import Smoothed
@@ -42,8 +42,7 @@ def continuation(
 
     Source: Goodfellow, Bengio & Courville 2016, section 8.7.6; Mobahi & Fisher 2015.
     """
-    if not isinstance(stages, int) or isinstance(stages, bool) or stages < 1:
-        raise SettingError(f"stages={stages!r}; expected a whole number from 1 on")
+    insist_on_count("stages", stages)
     if not isinstance(sigma, Schedule):
         raise SettingError(
             f"sigma={sigma!r}; expected a schedule over the stages, "

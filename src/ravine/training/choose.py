@@ -16,7 +16,7 @@ from ravine.training.lane import Lane, Member, unheard
 from ravine.training.population import PopulationLane
 from ravine.training.procedure import Procedure
 from ravine.training.records import Trial
-from ravine.training.room import members_that_fit
+from ravine.training.room import largest, members_that_fit
 from ravine.training.serial import SerialLane
 from ravine.training.threads import threads
 from ravine.training.untraced import untraced
@@ -45,7 +45,8 @@ class Choice:
         lane: the lane.
         threads: how many threads to run it on.
         reason: why this one, in one line.
-        step_seconds: procedure -> seconds of one gradient step of one model trained alone.
+        step_seconds: procedure -> seconds of one of the problem's gradient steps of one model trained
+            alone.
     """
 
     lane: Lane
@@ -93,7 +94,7 @@ def choose(
         each = {name: _seconds(serial, [trial]) for name, trial in first.items()}
     if asked == "serial":
         return Choice(serial, few, "as asked", each)
-    capacity = min(capacity, members_that_fit(problem))
+    capacity = min(capacity, members_that_fit(largest(problem, procedures.values())))
     obstacle = (
         "two members at once do not fit into memory"
         if capacity < 2
@@ -107,7 +108,8 @@ def choose(
     if obstacle:
         return Choice(serial, few, obstacle, each)
     timed: list[tuple[float, int, Lane]] = [(alone, few, serial)]
-    timed += _populations(serial, trials[:capacity], capacity, work, alone)
+    some = trials[:: -(-len(trials) // capacity)]  # of all procedures, as many as train together
+    timed += _populations(serial, some, capacity, work, alone)
     seconds, count, lane = min(timed, key=lambda row: row[0])
     reason = "fastest when timed"
     if lane is not serial:
@@ -200,16 +202,17 @@ def why_not_population(
         return found
     steps = min(3, problem.steps)
     small = replace(problem, steps=steps, validation=problem.validation.first(problem.batch_size))
+    procedures = {name: replace(one, steps=None) for name, one in procedures.items()}
     seeded = list(enumerate([*trials, *trials[:1]] if len(trials) == 1 else trials))
     members = [Member.new(replace(trial, seed=seed)) for seed, trial in seeded]
     lane = PopulationLane(small, procedures, max(2, len(members)), compiled=False)
-    (ordered,) = lane.chunks(members)
+    chunks = lane.chunks(members)
     try:
-        together = lane.train(ordered, steps, unheard)
+        together = [member for chunk in chunks for member in lane.train(chunk, steps, unheard)]
     except Exception as error:
         return f"it cannot be vmapped ({said(error)[:160]})"
     serial = SerialLane(small, procedures)
-    alone = [serial.train([member], steps, unheard)[0] for member in ordered]
+    alone = [serial.train([m], steps, unheard)[0] for chunk in chunks for m in chunk]
     pairs = zip(together, alone, strict=True)
     if not all(_agree(a, b) for a, b in pairs):
         return "it trains differently when vmapped (state or noise that is not a buffer?)"

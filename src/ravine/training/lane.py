@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import math
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -18,13 +18,10 @@ from ravine.recipes import Measure, Problem, Split, build_model
 from ravine.recipes.examples import EXAMPLES_AT_ONCE
 from ravine.training.flat import hold_constants
 from ravine.training.noise import without_keys
-from ravine.training.procedure import Procedure
+from ravine.training.procedure import Pace, Procedure, pace_of
 from ravine.training.records import Curve, Point, Run, Trial
 
 Tensors = dict[str, Tensor]
-
-EVALUATIONS = 27
-"""Evaluations in a full training: 27 = 3³, so that rungs at T/9 and T/3 are evaluated, too."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +115,23 @@ class Lane(ABC):
             pause: seconds after which to return at the next evaluation, to be called again.
         """
 
-    @abstractmethod
+    def pace(self, trial: Trial) -> Pace:
+        """What trials have to have in common to train together."""
+        return pace_of(self.problem, self.procedure(trial))
+
     def seconds_per_step(self, trials: Sequence[Trial], steps: int) -> float:
-        """Seconds of one gradient step of one member, over the first `steps` steps of new runs, after as
-        many to warm up."""
+        """Seconds of one of the problem's gradient steps of one member, over the first `steps` steps of
+        new runs, after as many to warm up."""
+        total = 0.0
+        for pace, alike in groupby(sorted(trials, key=self.pace), self.pace):
+            several = list(alike)
+            self._timed(several, steps)  # to warm up
+            total += self._timed(several, steps) * pace.steps / self.problem.steps
+        return total / (steps * len(trials))
+
+    @abstractmethod
+    def _timed(self, trials: Sequence[Trial], steps: int) -> float:
+        """Seconds of the first gradient steps of new runs, all of one pace."""
 
     @abstractmethod
     def test(self, members: Sequence[Member]) -> list[float]:
@@ -153,21 +163,6 @@ def fill(model: nn.Module, tensors: Tensors, attributes: dict[str, Any]) -> nn.M
         hold_constants(model, held)
     hidden.put(model, hidden.attributes(model), attributes)
     return model.eval()
-
-
-def evaluation_steps(total: int) -> list[int]:
-    """The steps after which a training of `total` steps is evaluated, ascending, 0 first."""
-    return sorted({round(total * i / EVALUATIONS) for i in range(EVALUATIONS + 1)})
-
-
-def segments(total: int, start: int, until: int, pause: float) -> Iterator[int]:
-    """The evaluation steps in (start, until], as many as begin within `pause` seconds from now."""
-    deadline = time.monotonic() + pause
-    for step in evaluation_steps(total):
-        if start < step <= until:
-            yield step
-            if time.monotonic() > deadline:
-                return
 
 
 def mean_over(

@@ -19,6 +19,7 @@ from ravine.training.flat import Layout, constants
 from ravine.training.gradients import Graphs
 from ravine.training.lane import Member, Tensors, mean_over
 from ravine.training.noise import keyed, keys, noisy
+from ravine.training.pace import own_step
 from ravine.training.procedure import Procedure, feed_of
 from ravine.training.records import Point, Trial
 from ravine.training.recurrent import plain_recurrent
@@ -56,6 +57,10 @@ class Shared:
         """The procedure that a trial names."""
         return self.procedures[trial.procedure]
 
+    def own_step(self, trial: Trial, step: int) -> int:
+        """The gradient steps that a trial takes until an evaluation step of the problem."""
+        return own_step(self.problem, self.procedure(trial), step)
+
     def rule_number(self, procedure: Procedure) -> int:
         """Which of the lane's rules a procedure has. Rules are told apart by identity: a chain is
         named like the rule in it."""
@@ -77,8 +82,12 @@ class Population:
 
     Args:
         shared: what it has in common with the lane's other populations.
-        members: who trains; all stand at the same step, and members of one rule side by side.
+        members: who trains; all stand at the same step, their minibatches are of one size, and
+            members of one rule are side by side.
         width: with how many members; the last one is copied to fill up.
+
+    Attributes:
+        step: gradient steps that the members have taken.
 
     Raises:
         RuntimeError: members stand at different steps.
@@ -93,7 +102,7 @@ class Population:
         self._members = members
         self._curves = [list(member.run.curve) for member in members]
         members = [*members, *[members[-1]] * (width - len(members))]
-        self.step = members[0].step
+        self.step = shared.own_step(members[0].run.trial, steps[0])
         self._trials = [member.run.trial for member in members]
         self._seeds = [trial.seed for trial in self._trials]
         self._feed = feed_of(shared.problem, [(t.seed, shared.procedure(t)) for t in self._trials])
@@ -155,13 +164,13 @@ class Population:
 
     def begin(self) -> None:
         """Evaluate before the first step."""
-        self._judge(self._gradients()[1])
+        self._judge(self._gradients()[1], 0)
 
     def run(self, until: int, halted: Callable[[], bool] = lambda: False) -> Tensor:
         """Step to `until`; the mean training cost of each member over these steps, [members].
 
         Args:
-            until: a later step.
+            until: a later step of theirs.
             halted: whether to give up; asked after each step.
         """
         costs = [self._one_step()]
@@ -174,12 +183,12 @@ class Population:
 
         Args:
             costs: what `run` to this step returned; None where all had ended, and none trained.
-            step: where they stand now.
+            step: the problem's evaluation step at which they stand now.
         """
-        self.step = step
         if costs is not None:
-            self._judge(costs)
+            self._judge(costs, step)
             return
+        self.step = self._shared.own_step(self._trials[0], step)
         for curve in self._curves:
             curve.append(level(curve, step))
 
@@ -214,15 +223,15 @@ class Population:
             for name in self._noisy:
                 self._buffers[name] = torch.tensor([values[name] for values in per_member])
 
-    def _judge(self, costs: Tensor) -> None:
+    def _judge(self, costs: Tensor, step: int) -> None:
         """Evaluate, and add the point of each member to its curve; the best weights are kept."""
         found = zip(costs, *self._evaluate(self._problem.validation), strict=True)
         best = torch.zeros(len(self._points), dtype=torch.bool)
         for member, (curve, values) in enumerate(zip(self._curves, found, strict=False)):
             if ended(self._problem, curve):
-                point = level(curve, self.step)
+                point = level(curve, step)
             else:
-                latest = Point(self.step, *map(float, values))
+                latest = Point(step, *map(float, values))
                 point, best[member] = judged(self._problem, curve, latest)
             curve.append(point)
         if best.any():

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from itertools import groupby
 from threading import Event
 
 import torch
@@ -15,11 +16,12 @@ from torch import Tensor
 from ravine.engines.graphs.compiling import NOTHING_ELSE, OUTSIDE_PYTHON
 from ravine.recipes import Problem, Split
 from ravine.training.flat import Layout
-from ravine.training.lane import Lane, Member, Tensors, Tick, segments
+from ravine.training.lane import Lane, Member, Tensors, Tick
 from ravine.training.members import Population, Shared
-from ravine.training.procedure import Procedure
+from ravine.training.pace import own_step, segments
+from ravine.training.procedure import Pace, Procedure
 from ravine.training.records import Trial
-from ravine.training.room import bytes_of_member, out_of_memory
+from ravine.training.room import bytes_of_member, largest, out_of_memory
 from ravine.training.threads import threads
 
 NEAR = 2**23
@@ -68,7 +70,8 @@ class PopulationLane(Lane):
         self.workers = torch.get_num_threads() if self._grouped else 1
         self._most = capacity
         if self._grouped:
-            self._most = max(FEWEST, min(MOST, NEAR // bytes_of_member(problem)))
+            each = bytes_of_member(largest(problem, procedures.values()))
+            self._most = max(FEWEST, min(MOST, NEAR // each))
         self._shared = self._nothing_made()
 
     def _nothing_made(self) -> Shared:
@@ -87,13 +90,18 @@ class PopulationLane(Lane):
         return -(-self.capacity // (rounds * self.workers))
 
     def chunks(self, members: Sequence[Member]) -> list[Sequence[Member]]:
-        """Members by rule, `capacity` at a time."""
-        ordered = sorted(members, key=self._place)
-        return [ordered[i : i + self.capacity] for i in range(0, len(ordered), self.capacity)]
+        """Members of one pace, by rule, `capacity` at a time."""
+        found: list[Sequence[Member]] = []
+        for _, alike in groupby(sorted(members, key=self._place), lambda m: self.pace(m.run.trial)):
+            ordered = list(alike)
+            found += [ordered[i : i + self.capacity] for i in range(0, len(ordered), self.capacity)]
+        return found
 
-    def _place(self, member: Member) -> tuple[str, int, str]:
-        procedure = self.procedure(member.run.trial)
-        return procedure.rule.name, self._shared.rule_number(procedure), procedure.name
+    def _place(self, member: Member) -> tuple[Pace, str, int, str]:
+        trial = member.run.trial
+        procedure = self.procedure(trial)
+        number = self._shared.rule_number(procedure)
+        return self.pace(trial), procedure.rule.name, number, procedure.name
 
     def train(
         self, members: Sequence[Member], until: int, tick: Tick, pause: float = math.inf
@@ -122,11 +130,13 @@ class PopulationLane(Lane):
             if members[0].snapshot is None:
                 for group in groups:
                     group.begin()
-            for stop in segments(self.problem.steps, members[0].step, until, pause):
-                taken = stop - groups[0].step
-                for group, costs in zip(groups, self._run(groups, stop), strict=True):
+            at, procedure = members[0].step, self.procedure(members[0].run.trial)
+            for stop in segments(self.problem.steps, at, until, pause):
+                own = own_step(self.problem, procedure, stop)
+                for group, costs in zip(groups, self._run(groups, own), strict=True):
                     group.judge(costs, stop)
-                tick(taken * len(members))
+                tick((stop - at) * len(members))
+                at = stop
             return [member for group in groups for member in group.done()]
 
     def _run(self, groups: Sequence[Population], until: int) -> list[Tensor | None]:
@@ -157,13 +167,7 @@ class PopulationLane(Lane):
         """What a member's module holds; see `Lane.learned`."""
         return Population(self._shared, [member]).learned(0)
 
-    def seconds_per_step(self, trials: Sequence[Trial], steps: int) -> float:
-        """Seconds of one gradient step of one member; see `Lane.seconds_per_step`."""
-        self._timed(trials, steps)  # to warm up
-        return self._timed(trials, steps) / (steps * len(trials))
-
     def _timed(self, trials: Sequence[Trial], steps: int) -> float:
-        """Seconds of the first steps of new runs."""
         with self._populated([Member.new(trial) for trial in trials]) as groups:
             start = time.perf_counter()
             self._run(groups, steps)

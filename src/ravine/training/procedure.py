@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ravine.batches import Feed, Order
-from ravine.errors import UnknownOptionError
+from ravine.errors import UnknownOptionError, insist_on_count
 from ravine.initializers import Start, start
 from ravine.recipes import Problem
 from ravine.rules import Rule
@@ -26,6 +27,9 @@ class Procedure:
         schedules: hyperparameter -> schedule over gradient steps, counted from 0. That of "lr" is a
             factor on a trial's learning rate; those of others give values in place of the trial's.
         order: in which order examples are seen; None: as the recipe says.
+        batch_size: examples in a minibatch; None: as the recipe says.
+        steps: gradient steps of a full training, where minibatches of another size make them fewer
+            or more than the problem's; None: as many as the problem says.
     """
 
     name: str
@@ -34,8 +38,13 @@ class Procedure:
     start: Start = field(default_factory=lambda: start("as_built"))
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     order: Order | None = None
+    batch_size: int | None = None
+    steps: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("batch_size", "steps"):
+            if getattr(self, name) is not None:
+                insist_on_count(name, getattr(self, name))
         unknown = [name for name in self.schedules if name not in self.rule.defaults]
         if unknown:
             raise UnknownOptionError.of(
@@ -67,9 +76,30 @@ class Procedure:
         }
 
 
+class Pace(NamedTuple):
+    """What runs have in common that train side by side, step by step.
+
+    Attributes:
+        batch_size: examples in a minibatch.
+        steps: gradient steps of a full training.
+    """
+
+    batch_size: int
+    steps: int
+
+
+def pace_of(problem: Problem, procedure: Procedure) -> Pace:
+    """The pace of a procedure; its minibatches are the full batch where there are no more examples."""
+    size = procedure.batch_size or problem.batch_size
+    if problem.train.count is not None:
+        size = min(size, problem.train.count)
+    return Pace(size, procedure.steps or problem.steps)
+
+
 def feed_of(problem: Problem, runs: Sequence[tuple[int, Procedure]]) -> Feed:
-    """The minibatches of several runs side by side, each known by its seed and its procedure."""
+    """The minibatches of several runs of one pace, each known by its seed and its procedure."""
     recipe = problem.recipe
     orders = [procedure.order or recipe.order for _, procedure in runs]
     seeds = [seed for seed, _ in runs]
-    return problem.train.feed(seeds, orders, problem.batch_size, recipe.last_batch)
+    (pace,) = {pace_of(problem, procedure) for _, procedure in runs}
+    return problem.train.feed(seeds, orders, pace.batch_size, recipe.last_batch)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from ravine.recipes import Problem, build_model
+from ravine.training.procedure import Procedure, pace_of
 
 COPIES = 10
 """Tensors of the size of the weights that a step of a population holds at once, at most: points,
@@ -19,6 +21,11 @@ SHARE = 0.5
 
 PASSES = 2
 """What a backward pass holds besides what the forward pass saved for it is at most as much again."""
+
+
+def largest(problem: Problem, procedures: Iterable[Procedure]) -> Problem:
+    """The problem with the largest minibatches of several procedures."""
+    return problem.resized(max(pace_of(problem, one).batch_size for one in procedures))
 
 
 def members_that_fit(problem: Problem) -> int:

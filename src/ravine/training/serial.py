@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from operator import is_
@@ -22,9 +22,10 @@ from ravine.recipes import Problem, Split, build_model
 from ravine.seeds import derive, forked_generators, seed_python
 from ravine.training.ending import ended, judged, level
 from ravine.training.flat import constants, hold_constants
-from ravine.training.lane import Lane, Member, Tensors, Tick, mean_over, segments
+from ravine.training.lane import Lane, Member, Tensors, Tick, mean_over
 from ravine.training.noise import Keyed, keyed, keys
 from ravine.training.observer import Observe, Observer
+from ravine.training.pace import own_step, segments
 from ravine.training.procedure import Procedure, feed_of
 from ravine.training.records import Point, Trial
 from ravine.training.refreshing import needs_refreshing, refresh_from
@@ -89,7 +90,8 @@ class SerialLane(Lane):
             if ended(problem, curve):
                 points.append(level(curve, stop))
             else:
-                costs = [single.run(stop), *single.evaluate(problem.validation)]
+                own = own_step(problem, self.procedure(member.run.trial), stop)
+                costs = [single.run(own), *single.evaluate(problem.validation)]
                 points.append(single.judged(curve, Point(stop, *map(float, costs))))
             tick(stop - curve[-1].step)
         return points
@@ -108,22 +110,13 @@ class SerialLane(Lane):
         """See `Lane.attributes`."""
         return self._resume(member).attributes()
 
-    def seconds_per_step(self, trials: Sequence[Trial], steps: int) -> float:
-        """Seconds of one gradient step of one member; see `Lane.seconds_per_step`."""
-        with forked_generators():
-            self._timed(trials, steps)  # to warm up
-            return self._timed(trials, steps) / (steps * len(trials))
-
     def _timed(self, trials: Sequence[Trial], steps: int) -> float:
-        """Seconds of the first steps of new runs."""
-        singles = [self._resume(Member.new(trial)) for trial in trials]
-        start = time.perf_counter()
-        for single in singles:
-            single.run(steps)
-        seconds = time.perf_counter() - start
-        for single in singles:
-            single.close()
-        return seconds
+        with forked_generators(), ExitStack() as opened:
+            singles = [opened.enter_context(closing(self._resume(Member.new(t)))) for t in trials]
+            start = time.perf_counter()
+            for single in singles:
+                single.run(steps)
+            return time.perf_counter() - start
 
     def stepper(self, trial: Trial) -> Callable[[float], Tensor]:
         """A new run that takes one step a call, at the learning rate given, and returns its cost."""
@@ -162,7 +155,7 @@ class _Single:
         self._procedure = procedure
         self._rule = at_probe(procedure.rule)
         self._trial = trial
-        self.step = member.step
+        self.step = own_step(problem, procedure, member.step)
         self._feed = feed_of(problem, [(trial.seed, procedure)])
         snapshot = member.start_or_resume()
         self._model = (

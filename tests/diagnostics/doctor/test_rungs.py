@@ -17,7 +17,7 @@ from ravine.diagnostics.doctor.rungs import (
     stops,
     survivors,
 )
-from ravine.training.lane import evaluation_steps
+from ravine.training.pace import evaluation_steps
 from ravine.training.records import Point
 
 NOTHING = (math.nan, math.inf)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ravine.diagnostics.doctor.patient import Change
-from ravine.training.lane import evaluation_steps
+from ravine.training.pace import evaluation_steps
 from ravine.training.records import Point
 
 RUNGS = (1 / 9, 1 / 3, 8 / 9)

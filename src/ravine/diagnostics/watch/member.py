@@ -100,7 +100,7 @@ def train_watched(
         stood,
         ears.watcher.history,
         ears.watcher.accounts,
-        facts_of(lane.problem),
+        facts_of(lane.problem, lane.procedure(member.run.trial)),
         ears.losses.series,
         ears.trajectory.snapshots,
         seconds,
