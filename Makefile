@@ -13,7 +13,7 @@ demo: $(READY)  ## compare six optimizers on handwritten digits; results in runs
 	$(BIN)/ravine compare digits-mlp --out runs/demo
 
 test: $(READY)  ## run all tests
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## check style and types
 	$(BIN)/ruff check .

@@ -97,8 +97,11 @@ def failure(arm: str, lr: float, steps: int, diverged: int | None = None, **chan
     return replace(base, **changes)
 
 
-def planned(settings, budget, steps=270):
-    return [(f.arm, f.lr, until) for f, until in autopsy.plan(settings, steps, budget)]
+def planned(settings, budget, steps=270, least=30):
+    return [
+        (f.arm, f.lr, until)
+        for f, until in autopsy.plan(settings, steps, budget, {f.arm: least for f in settings})
+    ]
 
 
 def test_one_of_each_way_of_failing_short_ones_first():
@@ -129,12 +132,18 @@ def test_a_diverged_trial_is_trained_twice_as_far_as_it_took(diverged, trained, 
     assert planned([failure("a", 3.0, trained, diverged)], 1000) == [("a", 3.0, until)]
 
 
+def test_a_trial_of_few_steps_of_its_own_is_trained_long_enough():
+    assert planned([failure("a", 3.0, 270, 10)], 1000, least=200) == [("a", 3.0, 200)]
+
+
 def test_a_replayed_step_counts_for_what_it_costs(folder, monkeypatch):
     """A tenth of all gradient steps, each replayed one worth 2.5 of them in the serial lane."""
     budgets: list[float] = []
     plan = autopsy.plan
     monkeypatch.setattr(
-        autopsy, "plan", lambda s, steps, budget: budgets.append(budget) or plan(s, steps, budget)
+        autopsy,
+        "plan",
+        lambda s, steps, budget, *rest: budgets.append(budget) or plan(s, steps, budget, *rest),
     )
     run_small(folder, "serial")
     store = Store(folder)

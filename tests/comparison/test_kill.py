@@ -13,7 +13,7 @@ from tests.disturbed import finish, kill_after, saved, start, verdict
 def test_sigkill_at_random_moments(tmp_path, lane, most_writes):
     finish(start(tmp_path / "whole", "--lane", lane))
     out, moments, seen = tmp_path / "killed", random.Random(0), []
-    for _ in range(3):
+    for _ in range(2):
         process = start(out, "--lane", lane)
         writes, delay = moments.randint(2, most_writes), moments.uniform(0, 0.1)
         kill_after(process, out / "run.sqlite", writes, delay)

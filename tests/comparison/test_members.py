@@ -113,8 +113,8 @@ def test_what_was_stopped_before_the_members_were_written_goes_on(tmp_path, fini
 
 
 def test_another_recipe_is_refused(finished):
-    with pytest.raises(FolderError, match="batch size differ"):
-        ravine.members(finished, replace(small_recipe(), batch_size=16))
+    with pytest.raises(FolderError, match="patience differ"):
+        ravine.members(finished, replace(small_recipe(), patience=5))
 
 
 def test_a_damaged_file_is_said(tmp_path, finished):

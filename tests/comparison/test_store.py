@@ -156,5 +156,6 @@ def test_a_disk_without_room_loses_nothing(tmp_path, largest_file):
     assert re.search(r"ravine: error: cannot write .*make room and type the same command", said)
     before = saved(out)
     assert bool(before) == (largest_file > 3_000)
-    finish(start(out, "--lane", "serial"))
-    assert before.items() <= saved(out).items()
+    if before:
+        finish(start(out, "--lane", "serial"))
+        assert before.items() <= saved(out).items()

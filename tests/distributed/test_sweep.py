@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -49,23 +50,20 @@ def compared(recipe, out, **changes):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """What one machine makes of the short recipe; the slow one differs in its name alone."""
-    return compared(recipes.short, tmp_path_factory.mktemp("whole") / "run")
+    out = tmp_path_factory.mktemp("whole") / "run"
+    compared(recipes.short, out)
+    return out
+
+
+def trials_of(folder):
+    with closing(Store(folder)) as store:
+        return [[run.trial for run in store.runs(stage)] for stage in ("selection", "final")]
 
 
 def test_the_verdict_is_that_of_one_machine(cluster, tmp_path, whole):
-    assert compared(recipes.short, tmp_path / "run", ray=LOCAL) == whole
-
-
-def test_runs_stand_in_the_order_of_the_plan(cluster, tmp_path):
-    """Whichever chunk comes back first: reports and bootstraps go through them in this order."""
-    compared(recipes.short, tmp_path / "there", ray=LOCAL)
-    compared(recipes.short, tmp_path / "here")
-    trials = []
-    for name in ("there", "here"):
-        store = Store(tmp_path / name)
-        trials.append([[run.trial for run in store.runs(s)] for s in ("selection", "final")])
-        store.close()
-    assert trials[0] == trials[1]
+    """So is the order of the runs, whichever chunk comes back first: bootstraps go through them."""
+    assert compared(recipes.short, tmp_path / "run", ray=LOCAL) == verdict(whole)
+    assert trials_of(tmp_path / "run") == trials_of(whole)
 
 
 def members_of(problem, procedures):
@@ -135,7 +133,7 @@ def test_killed_workers_change_nothing(cluster, tmp_path, whole):
     finally:
         killer.over = True
         killer.join()
-    assert found == {**whole, "recipe": "slow"}
+    assert found == {**verdict(whole), "recipe": "slow"}
     assert sum("a worker was lost" in line for line in notes.lines) >= 1
 
 

@@ -257,11 +257,11 @@ def test_the_rest_of_the_page():
     method = dict(fact.method)
     assert method["Did everyone get the same effort?"] == (
         "Yes: 4,000 gradient steps each to choose the learning rate. "
-        "A full training is 900 gradient steps for everyone."
+        "A full training is 900 gradient steps each."
     )
     uneven = verdict(ADAM, replace(SGD, gradient_steps=5000), best=("adam",))
     assert dict(facts_of(study(uneven)).method)["Did everyone get the same effort?"] == (
-        "A full training is 900 gradient steps for everyone. Choosing the learning rate took "
+        "A full training is 900 gradient steps each. Choosing the learning rate took "
         "between 4,000 and 5,000 steps per optimizer."
     )
 

@@ -6,15 +6,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
-from ravine import rules, schedules
+from ravine import batches, rules, schedules
 from ravine.comparison.arms import arms_of
 from ravine.errors import SettingError
 from ravine.recipes import load
+from ravine.training.choose import why_not_population
 from ravine.training.lane import Member
 from ravine.training.pace import evaluation_steps, own_step
 from ravine.training.population import PopulationLane
-from ravine.training.procedure import Pace, Procedure, pace_of
+from ravine.training.procedure import Pace, Procedure, feed_of, pace_of
 from ravine.training.serial import SerialLane
 from tests.problems import digits_problem, noisy
 
@@ -74,24 +76,26 @@ def test_compiled_groups_of_several_sizes_train_as_one_by_one():
             assert ours.cost == pytest.approx(theirs.cost, rel=1e-9)
 
 
-def test_who_trains_together_has_one_size_and_one_length():
+def test_who_trains_together_has_one_size():
     problem = digits_problem(steps=60)
     arms = {
         "usual": Procedure("usual", "usual", rules.sgd()),
         "large": Procedure("large", "large", rules.sgd(), batch_size=64),
-        "longer": Procedure("longer", "longer", rules.sgd(), batch_size=64, steps=90),
+        "larger": Procedure("larger", "larger", rules.sgd(), batch_size=100),
     }
     lane = population(problem, arms)
     members = [Member.new(arm.trial(0.1, seed)) for seed in (0, 1) for arm in arms.values()]
     chunks = lane.chunks(members)
     assert [{m.run.trial.procedure for m in chunk} for chunk in chunks] == [
-        {"usual"}, {"large"}, {"longer"}
+        {"usual"}, {"large"}, {"larger"}
     ]  # fmt: skip
     assert [len(chunk) for chunk in chunks] == [2, 2, 2]
+    with pytest.raises(ValueError, match="too many values"):
+        feed_of(problem, [(0, arms["usual"]), (0, arms["large"])])
 
 
 def test_another_size_keeps_the_epochs_or_the_steps():
-    """1077 digits: 33 minibatches of 32, 8 of 128, and the full batch is one."""
+    """1078 digits: 33 minibatches of 32, 8 of 128, and the full batch is one."""
     in_epochs, in_steps = digits_problem(epochs=30, steps=None), digits_problem(steps=60)
     assert (in_epochs.batch_size, in_epochs.steps) == (32, 990)
     sized = in_epochs.resized(128)
@@ -99,9 +103,9 @@ def test_another_size_keeps_the_epochs_or_the_steps():
     assert (in_steps.resized(128).batch_size, in_steps.resized(128).steps) == (128, 60)
     assert in_epochs.resized(5000).batch_size == len(in_epochs.train)
     assert in_epochs.resized(5000).steps == 30
-    assert pace_of(in_steps, Procedure("p", "p", rules.sgd(), batch_size=5000)) == Pace(
-        len(in_steps.train), 60
-    )
+    procedure = Procedure("p", "p", rules.sgd(), batch_size=5000)
+    assert pace_of(in_steps, procedure) == Pace(len(in_steps.train), 60)
+    assert pace_of(in_epochs, procedure) == Pace(len(in_epochs.train), 30)
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, True])
@@ -119,9 +123,52 @@ def test_a_training_too_short_to_be_evaluated_as_often_is_refused():
 
 
 def test_one_size_twice_is_refused():
-    """5000 and 2000 are both the full batch."""
-    with pytest.raises(SettingError, match="--batch-size"):
+    """5000 and 2000 are both the full batch of 1078."""
+    with pytest.raises(SettingError, match="5000 and 2000 are the same minibatches of 1078"):
         arms_of(digits_problem(), RULES, ["as_built"], ["constant"], [], (5000, 2000))
+
+
+def test_arms_of_the_full_batch_are_called_as_typed():
+    """So that recipes with more and with fewer examples have the same arms."""
+    problem = digits_problem(steps=60)
+    arms = arms_of(problem, RULES, ["as_built"], ["constant"], [], (32, 5000))
+    assert arms.parts["adam/batch_5000"]["batch_size"] == "5000"
+    assert pace_of(problem, arms.procedures["adam/batch_5000"]).batch_size == 1078
+
+
+def test_schedules_of_one_name_are_called_alike_at_every_size():
+    problem = digits_problem(epochs=10, steps=None)
+    arms = arms_of(
+        problem, RULES[:1], ["as_built"], ["cosine", schedules.cosine(500)], [], (32, 128)
+    )
+    called = [parts["schedule"] for parts in arms.parts.values()]
+    assert called[:2] == called[2:]
+    last = arms.procedures["momentum/" + called[0] + "/batch_128"]
+    assert last.schedules["lr"] == schedules.cosine(80)
+
+
+def test_an_order_that_ends_too_early_for_one_size_is_refused():
+    problem = digits_problem(steps=30, batches=batches.stream())
+    with pytest.raises(SettingError, match="ends after 8 gradient steps"):
+        arms_of(problem, RULES, ["as_built"], ["constant"], [], (32, 128))
+
+
+def test_the_other_lane_is_looked_at_with_every_size():
+    """A layer that goes by the size of the minibatch in Python."""
+
+    class Counting(nn.Linear):
+        def forward(self, x):
+            if len(x) == 128:
+                self.seen = getattr(self, "seen", 0) + 1
+            return super().forward(x)
+
+    problem = digits_problem(lambda: Counting(64, 10), steps=60)
+    arms = arms_of(problem, RULES, ["as_built"], ["constant"], [], (32, 128)).procedures
+    trials = [arm.trial(0.01, 0) for arm in arms.values()]
+    assert "attribute seen" in why_not_population(problem, arms, trials)
+    one_size = {name: arm for name, arm in arms.items() if arm.batch_size is None}
+    trials = [arm.trial(0.01, 0) for arm in one_size.values()]
+    assert why_not_population(problem, one_size, trials) is None
 
 
 def test_arms_say_their_size_where_it_varies():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from ravine import report
+from ravine import recipes, report
 from ravine.api.given import AnyRecipe, check_seed, listed, loaded, resolve
 from ravine.batches import Order
 from ravine.comparison import members, search, space, statistics, verdict
@@ -155,6 +156,8 @@ def prepare(
         listed("batches", batches),
         sizes,
     )
+    for size in sizes[1:]:
+        recipes.check(problem.resized(size))
     arms = compared.procedures
     if len(arms) < 2:
         raise SettingError(
@@ -273,7 +276,8 @@ def _new_lane(
     problem, settings, asked = prepared.problem, prepared.settings, prepared.lane
     arms = prepared.compared.procedures
     places = 1 if cluster is None else max(1, cluster.cores)
-    capacity = max(2, -(-len(arms) * search.SURVIVORS * SELECTION_SEEDS // places))
+    together = max(Counter(pace_of(problem, arm) for arm in arms.values()).values())
+    capacity = max(2, -(-together * search.SURVIVORS * SELECTION_SEEDS // places))
     work = len(arms) * _least_work(settings) // places
     with threads(torch.get_num_threads() if cluster is None else 1):
         choice = choose(problem, arms, _sample(arms, settings), asked, capacity, work)

@@ -72,9 +72,9 @@ def arms_of(
         UnknownNameError: there is none of a name.
         SettingError: one is given twice, or cannot be used with this recipe.
     """
-    begins, sized = _starts(starts), _sizes(sizes, problem)
+    begins, named, sized = _starts(starts), _rates(rates, problem), _sizes(sizes, problem)
     choices: dict[str, list[Mapping[str, Any]]] = {
-        size: [begins, _rates(rates, at), _orders(orders, at), {f"batch_{size}": at}]
+        size: [begins, _like(named, _rates(rates, at)), _orders(orders, at), {f"batch_{size}": at}]
         for size, at in sized.items()
     }
     varies = [len(given) > 1 for given in (begins, rates, orders, sized)]
@@ -85,7 +85,8 @@ def arms_of(
             shown = [label for label, does in zip(labels, varies, strict=True) if does]
             name = "/".join([rule.name, *shown])
             title = " · ".join([rule.title, *(label.replace("_", " ") for label in shown)])
-            procedures[name] = Procedure(name, title, rule, start, of, order, *_own(at, problem))
+            own = None if at.batch_size == problem.batch_size else at.batch_size
+            procedures[name] = Procedure(name, title, rule, start, of, order, own)
             parts[name] = dict(zip(DIMENSIONS, (rule.name, *labels[:-1], size), strict=True))
     return Arms(procedures, parts)
 
@@ -151,22 +152,29 @@ def _orders(
     if orders:
         seen = [_order(what, problem) for what in orders]
         return _labelled("--batches", [(order.name, order) for order in seen])
+    if problem.recipe.batches is not None:
+        insist_on_order(problem, problem.recipe.batches)
     streamed = isinstance(problem.train, Stream)
     return {STREAMED if streamed else problem.recipe.order.name: None}
 
 
 def _sizes(sizes: Sequence[int], problem: Problem) -> dict[str, Problem]:
     """The problem at each size of minibatches, by its name."""
-    sized = [problem.resized(size) for size in sizes] or [problem]
-    for each in sized:
+    sized = [(size, problem.resized(size)) for size in sizes or (problem.batch_size,)]
+    for (one, first), (other, second) in combinations(sized, 2):
+        if first.batch_size == second.batch_size:
+            raise SettingError(
+                f"--batch-size {one} and {other} are the same minibatches of {first.batch_size} "
+                "examples here; expected sizes that differ"
+            )
+    for _, each in sized:
         insist_on_evaluations(problem.steps, each.steps)
-    return _labelled("--batch-size", [(str(each.batch_size), each) for each in sized])
+    return {str(size): each for size, each in sized}
 
 
-def _own(sized: Problem, problem: Problem) -> tuple[int, int] | tuple[None, None]:
-    """Batch size and gradient steps of a procedure, where they are not its problem's."""
-    same = sized.batch_size == problem.batch_size
-    return (None, None) if same else (sized.batch_size, sized.steps)
+def _like(named: Iterable[str], parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Parts in the same order by other names: a schedule's own says how long it is, if two are alike."""
+    return dict(zip(named, parts.values(), strict=True))
 
 
 def _schedules(what: Rates, steps: int) -> dict[str, Schedule]:

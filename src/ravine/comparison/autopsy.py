@@ -7,6 +7,7 @@ reported, and its replay only explains it.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -23,7 +24,7 @@ from ravine.recipes import Problem
 from ravine.training.ending import steps_taken
 from ravine.training.lane import Member
 from ravine.training.pace import evaluation_steps
-from ravine.training.procedure import Procedure
+from ravine.training.procedure import Procedure, pace_of
 from ravine.training.records import Run
 from ravine.training.serial import SerialLane
 from ravine.training.threads import threads
@@ -40,8 +41,8 @@ DEARNESS = {"serial": 2.5, "population": 10.0}
 1.0 ms with all instruments, 0.42 ms without, and a population of 12 took 0.11 ms a member and step."""
 
 ENOUGH = 30
-"""Steps that a diverged trial is trained again at least, if it was trained so long: of shorter runs
-findings say only what is certain."""
+"""Gradient steps that a diverged trial is trained again at least, if it was trained so long: of shorter
+runs findings say only what is certain."""
 
 FACT = "explanations"
 
@@ -75,7 +76,10 @@ def explain(
     runs = [*selection, *final]
     taken = sum(_steps(run, problem) for run in runs)
     lane = store.fact("lane")
-    planned = plan(found.settings, problem.steps, SHARE * taken / DEARNESS[lane["name"]])
+    budget = SHARE * taken / DEARNESS[lane["name"]]
+    paces = {name: pace_of(problem, procedure) for name, procedure in procedures.items()}
+    enough = {name: math.ceil(ENOUGH * problem.steps / pace.steps) for name, pace in paces.items()}
+    planned = plan(found.settings, problem.steps, budget, enough)
     left = [(failure, until) for failure, until in planned if failure.explanation is None]
     stored = store.fact(FACT) or []
     if left:
@@ -93,7 +97,9 @@ def explain(
     replays.tell()
 
 
-def plan(settings: Sequence[Failure], steps: int, budget: float) -> list[tuple[Failure, int]]:
+def plan(
+    settings: Sequence[Failure], steps: int, budget: float, enough: Mapping[str, int]
+) -> list[tuple[Failure, int]]:
     """Which settings are explained, and how far their trials are trained again.
 
     Of each way of failing the most telling setting that fits. What failed on fresh seeds comes first,
@@ -103,10 +109,13 @@ def plan(settings: Sequence[Failure], steps: int, budget: float) -> list[tuple[F
         settings: the failed ones, the most telling first.
         steps: T, gradient steps of a full training.
         budget: gradient steps for all; only the first replay may take more.
+        enough: arm -> the least steps of a replay, where the trial was trained so long.
     """
     ways: dict[tuple[str, int, bool], list[tuple[Failure, int]]] = {}
     for failure in settings:
-        ways.setdefault(failure.way, []).append((failure, _length(failure.run, steps)))
+        ways.setdefault(failure.way, []).append(
+            (failure, _length(failure.run, steps, enough[failure.arm]))
+        )
     planned: list[tuple[Failure, int]] = []
     for group in sorted(ways.values(), key=lambda group: (group[0][0].fresh == 0, group[0][1])):
         left = budget - sum(until for _, until in planned)
@@ -116,12 +125,12 @@ def plan(settings: Sequence[Failure], steps: int, budget: float) -> list[tuple[F
     return planned
 
 
-def _length(run: Run, steps: int) -> int:
+def _length(run: Run, steps: int, least: int) -> int:
     """How far a run is trained again: as far as it was, or twice as far as it took to diverge."""
     end = run.curve[-1].step
     if run.diverged_at is None:
         return end
-    enough = max(2 * run.diverged_at, ENOUGH)
+    enough = max(2 * run.diverged_at, least)
     return next((step for step in evaluation_steps(steps) if enough <= step < end), end)
 
 

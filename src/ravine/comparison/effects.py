@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ravine.comparison import statistics
-from ravine.comparison.arms import levels_of
+from ravine.comparison.arms import DIMENSIONS, levels_of
 from ravine.comparison.records import Effect, Level
 
 
@@ -30,7 +30,8 @@ def effects(
         sign: -1 if the metric was negated, as larger is better; else 1.
     """
     of_arms = [parts[name] for name in arms]
-    levels = {dimension: levels_of(of_arms, dimension) for dimension in of_arms[0]}
+    known = [dimension for dimension in DIMENSIONS if dimension in of_arms[0]]
+    levels = {dimension: levels_of(of_arms, dimension) for dimension in known}
     varying = [dimension for dimension, names in levels.items() if len(names) > 1]
     if len(varying) < 2:
         return ()

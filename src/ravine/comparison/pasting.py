@@ -16,14 +16,20 @@ from ravine.training.procedure import pace_of
 
 def procedures_as_text(problem: Problem, compared: Arms) -> dict[str, dict[str, Any]]:
     """What a run folder keeps of each arm to write its lines: arm -> the name of its rule, None where a
-    name alone does not make it, and its schedules in code, by hyperparameter."""
+    name alone does not make it; its schedules in code, by hyperparameter; the size of its minibatches,
+    None where all have that of the recipe."""
+    paces = {name: pace_of(problem, one) for name, one in compared.procedures.items()}
+    own = problem.recipe.batch_size or problem.train.count or 0
+    usual = problem.resized(own).batch_size
+    sizes = {pace.batch_size for pace in paces.values()}
     return {
         name: {
             "rule": procedure.rule.name if _made_by_name(procedure.rule) else None,
             "schedules": {
-                hyper: snippets.written(schedule, pace_of(problem, procedure).steps)
+                hyper: snippets.written(schedule, paces[name].steps)
                 for hyper, schedule in procedure.schedules.items()
             },
+            "batch_size": None if sizes == {usual} else paces[name].batch_size,
         }
         for name, procedure in compared.procedures.items()
     }
@@ -49,8 +55,8 @@ def code_of(facts: Mapping[str, Any], arm: str, hyper: Mapping[str, float]) -> s
     )
     if not known:
         lines = f"# your own start: {parts['init']}\n{lines}"
-    sizes = {size for size, _ in facts.get("paces", {}).values()}
-    return lines if len(sizes) < 2 else f"batch_size = {parts['batch_size']}\n{lines}"
+    size = stored.get("batch_size")
+    return lines if size is None else f"batch_size = {size}\n{lines}"
 
 
 def _made_by_name(rule: Rule) -> bool:

@@ -87,7 +87,7 @@ class Arm:
     Attributes:
         name: of a plain optimizer, the rule's; else with what else varies, "adam/he_normal".
         title: its name in print.
-        parts: its "optimizer", "init", "schedule" and order of "batches", by name.
+        parts: its "optimizer", "init", "schedule", order of "batches" and "batch_size", by name.
         hyper: the chosen hyperparameters.
         p_best: probability that its expected validation metric is the best of all arms.
         beats: other arm -> probability that this one's expected metric is better.
@@ -105,6 +105,8 @@ class Arm:
             k = 1 ... the number that the search began with.
         tuning: what tuning gained; None where only the learning rate was searched.
         code: the chosen setting as lines of PyTorch code, for a `model`.
+        batch_size: examples in a minibatch. steps: gradient steps of a full training; where they are
+            others than the comparison's, all steps above are in units of the comparison's.
     """
 
     name: str
@@ -126,6 +128,8 @@ class Arm:
     best_of: tuple[float, ...] = ()
     tuning: Tuning | None = None
     code: str = ""
+    batch_size: int | None = None
+    steps: int | None = None
 
     @property
     def lr(self) -> float:

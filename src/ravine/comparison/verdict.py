@@ -125,6 +125,7 @@ def _arms(held: _Held, scores: statistics.Array, target: float, baseline: float)
     found = []
     for name, row in zip(settings.arms, scores, strict=True):
         selection, final = runs_of(name, held.selection), runs_of(name, held.final)
+        batch_size, steps = facts.get("paces", {}).get(name, (None, None))
         found.append(
             Arm(
                 name=name,
@@ -138,6 +139,8 @@ def _arms(held: _Held, scores: statistics.Array, target: float, baseline: float)
                 diverged=_diverged([*selection, *final]),
                 tuning=tuned.get(name),
                 code=code_of(facts, name, final[0].trial.hyper),
+                batch_size=batch_size,
+                steps=steps,
             )
         )
     return found
@@ -313,16 +316,16 @@ def _warnings(unsettled: Sequence[str], arms: Sequence[Arm], facts: Mapping[str,
         for arm in arms
         if arm.final_diverged
     ]
-    lengths = dict(
-        facts.get("paces", {}).values()
-    )  # batch size -> steps, that of the first arm first
-    if len(lengths) > 1:
-        counted, *others = [
-            f"{steps:,} gradient steps of {size}" for size, steps in lengths.items()
-        ]
+    lengths = {arm.batch_size: arm.steps for arm in arms}
+    if len(set(lengths.values())) > 1:
+        first, *others = [f"{steps:,} of {size}" for size, steps in lengths.items()]
         lines.append(
             f"Steps are counted in minibatches of {next(iter(lengths))} examples: a full training takes "
-            f"{counted}, or {', or '.join(others)}."
+            f"{first}, or {', or '.join(others)}."
+        )
+    elif len(lengths) > 1:
+        lines.append(
+            "All take as many gradient steps, so larger minibatches see more examples: compare seconds."
         )
     if not facts["tested"]:
         lines.append("The recipe has no test data: the figures are on the validation data alone.")
@@ -337,6 +340,8 @@ def _arm_as_json(arm: Arm) -> dict[str, Any]:
     return {
         "name": arm.name,
         **arm.parts,
+        "batch_size": arm.batch_size,
+        "steps": arm.steps,
         "lr": arm.lr,
         "other": {name: value for name, value in arm.hyper.items() if name != "lr"},
         "p_best": arm.p_best,

@@ -8,7 +8,7 @@ import pickle
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Work:
 
     Attributes:
         recipe: what it can be found by; or itself, where that is not known.
-        steps: gradient steps of a full training. batch_size: examples in a minibatch.
+        batch_size, steps, in_epochs: of the problem.
         procedures: the arms by name.
         lane: name, compiled, capacity and threads, as the driver chose them.
         same: the parts of the recipe's fingerprint that have to agree.
@@ -46,8 +46,9 @@ class Work:
     """
 
     recipe: Recipe | Origin
-    steps: int
     batch_size: int
+    steps: int
+    in_epochs: bool
     procedures: Mapping[str, Procedure]
     lane: Mapping[str, Any]
     same: Mapping[str, str]
@@ -105,8 +106,9 @@ def packed(
     recipe = problem.recipe
     work = Work(
         recipe=recipe.origin or recipe,
-        steps=problem.steps,
         batch_size=problem.batch_size,
+        steps=problem.steps,
+        in_epochs=problem.in_epochs,
         procedures=dict(procedures),
         lane=dict(lane),
         same={name: same[name] for name in SAME},
@@ -158,6 +160,7 @@ def _set_up(parcel: Sequence[Any]) -> Bench:
         os.environ.setdefault(VARIABLE, work.folder)
     with threads(work.lane["threads"]):
         problem = load(_recipe(work), steps=work.steps, batch_size=work.batch_size)
+        problem = replace(problem, in_epochs=work.in_epochs)
         _insist("recipe", work.same, fingerprint(problem))
     lane = lane_again(work.lane, problem, work.procedures)
     _bench = Bench(received.key, lane, work.lane["threads"])

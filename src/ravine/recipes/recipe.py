@@ -233,8 +233,8 @@ class Problem:
         size = min(batch_size, examples)
         if not self.in_epochs:
             return replace(self, batch_size=size)
-        epochs = self.steps // per_epoch(examples, self.batch_size, last)
-        return replace(self, batch_size=size, steps=epochs * per_epoch(examples, size, last))
+        faster = per_epoch(examples, size, last) / per_epoch(examples, self.batch_size, last)
+        return replace(self, batch_size=size, steps=max(1, round(self.steps * faster)))
 
 
 def load(

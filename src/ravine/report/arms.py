@@ -24,6 +24,9 @@ NAMES = {
 """Dimension -> its name in print."""
 
 
+STEPS = "gradient steps"
+
+
 def keys(study: Study) -> dict[str, Key]:
     """One key per arm, best first; slots go by the order asked for, whatever came out."""
     order = {name: slot for slot, name in enumerate(study.settings.arms)}
@@ -52,11 +55,19 @@ def noun(verdict: Verdict) -> str:
     return "optimizer" if len(others) == 1 else "candidate"
 
 
+def unit(study: Study) -> str:
+    """Print "gradient steps", or "steps of 32 examples" where arms take others than are counted."""
+    counted = {arm.batch_size for arm in study.verdict.arms if arm.steps == study.settings.steps}
+    same = len({arm.steps for arm in study.verdict.arms}) == 1
+    return STEPS if same else f"steps of {counted.pop()} examples"
+
+
 def length(study: Study) -> str:
     """Print "900 gradient steps each": how long a full training is."""
-    steps = words.plural(study.settings.steps, "gradient step")
-    sizes = {arm.parts.get("batch_size") for arm in study.verdict.arms}
-    return f"{steps} each" if len(sizes) == 1 else f"{steps} of the first batch size"
+    steps, what = study.settings.steps, unit(study)
+    if what == STEPS:
+        return f"{words.plural(steps, 'gradient step')} each"
+    return f"{steps:,} {what} each, or as many epochs"
 
 
 def lost(verdict: Verdict, arm: Arm) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ravine.comparison.records import Study
 from ravine.report import words
-from ravine.report.arms import keys, metric_of
+from ravine.report.arms import keys, metric_of, unit
 from ravine.report.axes import outcome_axis
 from ravine.report.records import Caption, Curves, Key, Line
 from ravine.training.records import Curve, Run, runs_of
@@ -33,6 +33,7 @@ def cost_curves(study: Study) -> Curves:
         y_title="training cost",
         percent=False,
         lines=lines,
+        x_title=unit(study),
     )
 
 
@@ -47,6 +48,7 @@ def validation_curves(study: Study) -> Curves:
         y_title=name,
         percent=metric.percent,
         lines=lines,
+        x_title=unit(study),
     )
 
 
@@ -126,7 +128,7 @@ def _curves_caption(
     if not all(math.isfinite(value) for line in lines for value in line.middle):
         reading += " A line stops where most seeds diverged."
     ends = "; ".join(f"{line.key.title} {text(line.middle[-1])}" for line in lines)
-    alt = f"{name.capitalize()} against gradient steps. At the end: {ends}."
+    alt = f"{name.capitalize()} against {unit(study)}. At the end: {ends}."
     return Caption(_curves_title(study, lines, name, maximize, text), reading, alt)
 
 

@@ -6,7 +6,7 @@ from ravine.comparison.records import Study, Verdict
 from ravine.comparison.statistics import STOP_LEVEL
 from ravine.comparison.verdict import GOOD
 from ravine.report import words
-from ravine.report.arms import length, noun
+from ravine.report.arms import length, noun, unit
 from ravine.report.words import Metric, a
 
 
@@ -97,7 +97,7 @@ def _effort(study: Study) -> str:
     granted = sorted({arm.gradient_steps for arm in study.verdict.arms})
     full = f"A full training is {length(study)}"
     if len(granted) == 1:
-        return f"Yes: {granted[0]:,} gradient steps each to choose the learning rate. {full}."
+        return f"Yes: {granted[0]:,} {unit(study)} each to choose the learning rate. {full}."
     return (
         f"{full}. Choosing the learning rate took between {granted[0]:,} and {granted[-1]:,} steps "
         f"per {noun(study.verdict)}."

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from ravine.comparison.records import Arm, Study, Verdict
 from ravine.report import words
-from ravine.report.arms import keys, mark, metric_of, named, nothing_trained, noun, p_best
+from ravine.report.arms import keys, mark, metric_of, named, nothing_trained, noun, p_best, unit
 from ravine.report.axes import Axis, linear_axis, log_axis
 from ravine.report.records import Caption, Duels, Key, Race, Ranking, RankRow, Speed
 
@@ -101,13 +101,14 @@ def speed(study: Study) -> Speed:
     if not any(math.isfinite(arm.steps_to_target) for arm in arms):
         return Speed(caption, ())
     steps = [(key[a.name], a.steps_to_target, words.count(a.steps_to_target)) for a in arms]
+    steps_to_target = f"{unit(study)} to target"
     seconds = [
         (key[a.name], a.seconds_to_target, words.duration(a.seconds_to_target)) for a in arms
     ]
     return Speed(
         caption,
         (
-            Race("gradient steps to target", _race_axis(steps, words.count), tuple(steps)),
+            Race(steps_to_target, _race_axis(steps, words.count), tuple(steps)),
             Race("seconds to target", _race_axis(seconds, words.number), tuple(seconds)),
         ),
     )

@@ -14,7 +14,7 @@ from ravine.errors import SettingError, UnknownNameError, said
 from ravine.recipes import Problem
 from ravine.training.lane import Lane, Member, unheard
 from ravine.training.population import PopulationLane
-from ravine.training.procedure import Procedure
+from ravine.training.procedure import Procedure, pace_of
 from ravine.training.records import Trial
 from ravine.training.room import largest, members_that_fit
 from ravine.training.serial import SerialLane
@@ -108,7 +108,10 @@ def choose(
     if obstacle:
         return Choice(serial, few, obstacle, each)
     timed: list[tuple[float, int, Lane]] = [(alone, few, serial)]
-    some = trials[:: -(-len(trials) // capacity)]  # of all procedures, as many as train together
+    count = min(len(trials), capacity)
+    some = [
+        trials[i * len(trials) // count] for i in range(count)
+    ]  # evenly, as rates differ in cost
     timed += _populations(serial, some, capacity, work, alone)
     seconds, count, lane = min(timed, key=lambda row: row[0])
     reason = "fastest when timed"
@@ -197,13 +200,14 @@ def why_not_population(
         problem, procedures: what will be trained.
         trials: one for each procedure.
     """
-    found = untraced(problem)
-    if found is not None:
-        return found
+    by_pace = {pace_of(problem, procedures[trial.procedure]): trial for trial in trials}
+    for size in sorted({pace.batch_size for pace in by_pace}):
+        if found := untraced(problem.resized(size)):
+            return found
     steps = min(3, problem.steps)
-    small = replace(problem, steps=steps, validation=problem.validation.first(problem.batch_size))
-    procedures = {name: replace(one, steps=None) for name, one in procedures.items()}
-    seeded = list(enumerate([*trials, *trials[:1]] if len(trials) == 1 else trials))
+    first = problem.validation.first(problem.batch_size)
+    small = replace(problem, steps=steps, in_epochs=False, validation=first)
+    seeded = enumerate([*trials, *by_pace.values()])
     members = [Member.new(replace(trial, seed=seed)) for seed, trial in seeded]
     lane = PopulationLane(small, procedures, max(2, len(members)), compiled=False)
     chunks = lane.chunks(members)

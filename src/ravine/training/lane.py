@@ -45,7 +45,7 @@ class Member:
 
     @property
     def step(self) -> int:
-        """Gradient steps taken."""
+        """Where it stands, in the problem's gradient steps (its own may be others: `training.pace`)."""
         return self.run.curve[-1].step if self.run.curve else 0
 
     def start_or_resume(self) -> dict[str, Any] | None:
@@ -64,7 +64,7 @@ class Member:
 
 
 Tick = Callable[[int], None]
-"""Called with the number of gradient steps (summed over members) since the last call."""
+"""Called with the number of the problem's gradient steps (summed over members) since the last call."""
 
 
 def unheard(steps: int) -> None:

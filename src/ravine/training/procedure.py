@@ -27,9 +27,8 @@ class Procedure:
         schedules: hyperparameter -> schedule over gradient steps, counted from 0. That of "lr" is a
             factor on a trial's learning rate; those of others give values in place of the trial's.
         order: in which order examples are seen; None: as the recipe says.
-        batch_size: examples in a minibatch; None: as the recipe says.
-        steps: gradient steps of a full training, where minibatches of another size make them fewer
-            or more than the problem's; None: as many as the problem says.
+        batch_size: examples in a minibatch; None: as the problem says. With another size a training
+            is as long as the problem's (see `Problem.resized`).
     """
 
     name: str
@@ -39,12 +38,10 @@ class Procedure:
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     order: Order | None = None
     batch_size: int | None = None
-    steps: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "steps"):
-            if getattr(self, name) is not None:
-                insist_on_count(name, getattr(self, name))
+        if self.batch_size is not None:
+            insist_on_count("batch_size", self.batch_size)
         unknown = [name for name in self.schedules if name not in self.rule.defaults]
         if unknown:
             raise UnknownOptionError.of(
@@ -89,11 +86,9 @@ class Pace(NamedTuple):
 
 
 def pace_of(problem: Problem, procedure: Procedure) -> Pace:
-    """The pace of a procedure; its minibatches are the full batch where there are no more examples."""
-    size = procedure.batch_size or problem.batch_size
-    if problem.train.count is not None:
-        size = min(size, problem.train.count)
-    return Pace(size, procedure.steps or problem.steps)
+    """The pace of a procedure."""
+    sized = problem.resized(procedure.batch_size or problem.batch_size)
+    return Pace(sized.batch_size, sized.steps)
 
 
 def feed_of(problem: Problem, runs: Sequence[tuple[int, Procedure]]) -> Feed:

@@ -39,7 +39,7 @@ class Point:
     """One evaluation of a run.
 
     Attributes:
-        step: gradient steps taken so far.
+        step: where the run stands, in its problem's gradient steps (see `training.pace`).
         cost: mean training cost of the minibatches since the last point (at step 0: of the
             first minibatch). NaN or infinite where the run diverged.
         validation_cost: the recipe's cost on the validation data.

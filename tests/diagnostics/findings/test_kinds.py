@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from ravine import penalties
+from ravine import penalties, rules
 from ravine.diagnostics.facts import Facts, facts_of
 from ravine.diagnostics.finding import KINDS
 from ravine.diagnostics.findings import diagnose
+from ravine.training.procedure import Procedure
 from tests.diagnostics.findings.histories import (
     ALL_STUCK,
     FACTS,
@@ -173,5 +174,13 @@ def test_a_training_loss_with_a_penalty_in_it_is_not_compared(kind):
 def test_a_recipes_penalty_is_a_fact():
     problem = digits_problem()
     recipe = replace(problem.recipe, penalty=penalties.l2(1e-4))
-    assert not facts_of(problem).penalized
-    assert facts_of(replace(problem, recipe=recipe)).penalized
+    procedure = Procedure.of(rules.sgd())
+    assert not facts_of(problem, procedure).penalized
+    assert facts_of(replace(problem, recipe=recipe), procedure).penalized
+
+
+def test_facts_are_those_of_the_procedures_own_minibatches():
+    problem = digits_problem()
+    procedure = Procedure("large", "large", rules.sgd(), batch_size=64, steps=30)
+    found = facts_of(problem, procedure)
+    assert (found.batch_size, found.steps) == (64, 30)
