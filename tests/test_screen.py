@@ -8,11 +8,11 @@ from dataclasses import replace
 from rich.console import Console
 
 from ravine.comparison.members import FILE as MEMBERS
-from ravine.comparison.several import overall
+from ravine.comparison.several.overall import overall
 from ravine.screen.live import LiveListener, PlainListener
 from ravine.screen.overall import print_overall
 from ravine.screen.verdicts import print_verdict
-from tests.comparison.workloads import ranked
+from tests.comparison.several.workloads import ranked
 from tests.report.builders import ADAM, SGD, verdict
 
 

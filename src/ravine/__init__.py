@@ -28,7 +28,7 @@ from ravine.api import (
 )
 from ravine.comparison.progress import Progress
 from ravine.comparison.records import Verdict
-from ravine.comparison.several import Overall
+from ravine.comparison.several.overall import Overall
 from ravine.diagnostics.doctor.prescription import Prescription
 from ravine.diagnostics.finding import Finding
 from ravine.diagnostics.watch.watching import Watch

@@ -12,12 +12,13 @@ from ravine import report
 from ravine.api.comparing import OPTIMIZERS, Prepared, bind, prepare, rewrite, run
 from ravine.api.given import AnyRecipe, listed
 from ravine.batches import Order
-from ravine.comparison import several
 from ravine.comparison.arms import Rates
 from ravine.comparison.progress import Progress, Titled
-from ravine.comparison.several import Overall, overall
+from ravine.comparison.several.overall import FILE as OVERALL
+from ravine.comparison.several.overall import Overall, overall
+from ravine.comparison.several.overall import write as write_overall
+from ravine.comparison.several.workloads import Workload, workload
 from ravine.comparison.store import FILE, Store, explained, recipe_folders
-from ravine.comparison.workloads import Workload, workload
 from ravine.errors import FolderError, InputError, SettingError
 from ravine.initializers import Initializer, Start
 from ravine.recipes import Recipe, find
@@ -92,7 +93,7 @@ def write(folder: Path) -> Overall:
     """Write a folder's `overall.json` and `report.html` from what its recipes' folders hold."""
     found = overall([_stored(each) for each in recipe_folders(folder)])
     with explained(folder):
-        several.write(found, folder)
+        write_overall(found, folder)
         report.write_overall(found, folder / REPORT)
     return found
 
@@ -101,7 +102,7 @@ def rewrite_report(folder: str | Path) -> Path:
     """The report of a folder again, from what is stored, with those of its recipes if there are
     several; the path of the page."""
     folder = Path(folder)
-    if not (folder / several.FILE).is_file():
+    if not (folder / OVERALL).is_file():
         return rewrite(folder)
     for each in recipe_folders(folder):
         rewrite(each)
@@ -127,7 +128,7 @@ def _insist_on_names(names: Sequence[str]) -> None:
             f"{times} recipes are called {name!r}; expected different names, since each has a folder "
             "of its own: type it once, or change name="
         )
-    taken = {several.FILE, REPORT} & set(names)
+    taken = {OVERALL, REPORT} & set(names)
     if taken:
         raise SettingError(f"a recipe is called {min(taken)!r}, as a file of --out; change name=")
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ravine.comparison.several import Overall
+from ravine.comparison.several.overall import Overall
 from ravine.report import REPORT, words
 from ravine.report.arms import maybe_best
 from ravine.report.several.advice import answer, noun_of, speed_answer, titles

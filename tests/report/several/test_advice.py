@@ -6,9 +6,9 @@ from math import inf
 
 import numpy as np
 
-from ravine.comparison.several import overall
+from ravine.comparison.several.overall import overall
 from ravine.report.several.advice import answer, speed_answer
-from tests.comparison.workloads import made, ranked
+from tests.comparison.several.workloads import made, ranked
 
 
 def test_a_winner() -> None:

@@ -8,11 +8,11 @@ from math import inf
 import numpy as np
 import pytest
 
-from ravine.comparison.several import overall
-from ravine.comparison.workloads import Target
+from ravine.comparison.several.overall import overall
+from ravine.comparison.several.workloads import Target
 from ravine.report import render_overall, write_overall
 from ravine.report.several.facts import facts_of
-from tests.comparison.workloads import made, ranked
+from tests.comparison.several.workloads import made, ranked
 from tests.report.browsing import PHONE, clipped, opened, overflow, requests
 from tests.report.conftest import HOSTILE
 

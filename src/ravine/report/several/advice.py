@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ravine.comparison.several import Overall, Standing
+from ravine.comparison.several.overall import Overall, Standing
 from ravine.report import words
 from ravine.report.advice import MOST, be
 from ravine.report.arms import noun

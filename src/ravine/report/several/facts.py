@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import numpy as np
 
-from ravine.comparison import profiles as formulas
-from ravine.comparison.several import Overall, Standing
+from ravine.comparison.several import profiles as formulas
+from ravine.comparison.several.overall import Overall, Standing
+from ravine.comparison.several.workloads import Workload
 from ravine.comparison.statistics import Array
-from ravine.comparison.workloads import Workload
 from ravine.report import words
 from ravine.report.arms import maybe_best, metric_of
 from ravine.report.records import REPORT, Caption, Key, Ranking, RankRow

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ravine.comparison.profiles import TAU_MAX
-from ravine.comparison.several import Overall
+from ravine.comparison.several.overall import Overall
+from ravine.comparison.several.profiles import TAU_MAX
 from ravine.comparison.statistics import DRAWS, STOP_LEVEL
 from ravine.report import words
 from ravine.report.several.advice import noun_of

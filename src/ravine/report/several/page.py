@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from ravine.comparison.several import Overall
+from ravine.comparison.several.overall import Overall
 from ravine.report.figures import rank_figure
 from ravine.report.legend import legend, named
 from ravine.report.parts import (

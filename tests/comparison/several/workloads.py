@@ -10,7 +10,7 @@ import numpy as np
 
 from ravine.comparison import statistics
 from ravine.comparison.records import Settings
-from ravine.comparison.workloads import Target, Workload
+from ravine.comparison.several.workloads import Target, Workload
 from tests.report.builders import arm, verdict
 
 TARGET = Target(0.04, named=False)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from ravine.comparison.profiles import TAU_MAX, performance_ratios, profile, profile_score
+from ravine.comparison.several.profiles import TAU_MAX, performance_ratios, profile, profile_score
 
 INF = math.inf
 

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from ravine.comparison import statistics
-from ravine.comparison.ranks import (
+from ravine.comparison.several.ranks import (
     expected_ranks,
     leaders,
     mean_rank_draws,

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ravine.comparison.several.workloads import Target, target_of, workload
 from ravine.comparison.statistics import steps_to_target
 from ravine.comparison.store import Store
-from ravine.comparison.workloads import Target, target_of, workload
 from tests.report.builders import ADAM, NAN, RMS, SGD, run, study, verdict
 
 ARMS = [replace(arm, hyper={"lr": 0.001}) for arm in (ADAM, RMS, SGD)]

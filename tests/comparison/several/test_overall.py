@@ -10,11 +10,11 @@ from math import comb, inf
 import numpy as np
 import pytest
 
-from ravine.comparison.ranks import winner_by_luck
 from ravine.comparison.records import Settings
-from ravine.comparison.several import as_json, overall, write
+from ravine.comparison.several.overall import as_json, overall, write
+from ravine.comparison.several.ranks import winner_by_luck
 from ravine.errors import FolderError
-from tests.comparison.workloads import made, ranked
+from tests.comparison.several.workloads import made, ranked
 
 
 def test_an_arm_that_is_first_everywhere_wins() -> None:

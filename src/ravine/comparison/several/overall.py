@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ravine.comparison import profiles, ranks, statistics
+from ravine.comparison import statistics
 from ravine.comparison.records import Arm, Interval
+from ravine.comparison.several import profiles, ranks
+from ravine.comparison.several.workloads import Workload
 from ravine.comparison.statistics import Array
 from ravine.comparison.verdict import write_json
-from ravine.comparison.workloads import Workload
 from ravine.errors import FolderError
 
 FILE = "overall.json"
