@@ -220,3 +220,16 @@ def test_a_workers_lane_has_the_groups_of_the_drivers(monkeypatch):
     with threads(1):
         found = work._set_up([parcel]).lane
     assert (found.workers, found.width) == (mine.workers, mine.width) == (2, 4)
+
+
+def test_a_workers_problem_is_as_long_as_the_drivers(monkeypatch):
+    """At every size of minibatches: its length may be in epochs, and its own size was typed."""
+    problem, procedures = load(find(recipes.short), epochs=2, batch_size=16), plain("sgd")
+    from ravine.comparison.identity import fingerprint
+
+    parcel = packed(problem, procedures, LANE, fingerprint(problem))
+    monkeypatch.setattr(work, "_bench", None)
+    monkeypatch.setattr("ray.get", lambda received: received)
+    found = work._set_up([parcel]).lane.problem
+    assert (found.batch_size, found.steps) == (16, problem.steps)
+    assert found.resized(64).steps == problem.resized(64).steps < problem.steps

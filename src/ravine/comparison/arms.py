@@ -173,7 +173,8 @@ def _sizes(sizes: Sequence[int], problem: Problem) -> dict[str, Problem]:
 
 
 def _like(named: Iterable[str], parts: Mapping[str, Part]) -> dict[str, Part]:
-    """Parts in the same order by other names: a schedule's own says how long it is, if two are alike."""
+    """Parts by the names that they have at the problem's own size. Of two schedules of one name these are
+    how they are typed, which says how long they are."""
     return dict(zip(named, parts.values(), strict=True))
 
 

@@ -109,9 +109,7 @@ def choose(
         return Choice(serial, few, obstacle, each)
     timed: list[tuple[float, int, Lane]] = [(alone, few, serial)]
     count = min(len(trials), capacity)
-    some = [
-        trials[i * len(trials) // count] for i in range(count)
-    ]  # evenly, as rates differ in cost
+    some = [trials[i * len(trials) // count] for i in range(count)]  # of all arms: sizes differ
     timed += _populations(serial, some, capacity, work, alone)
     seconds, count, lane = min(timed, key=lambda row: row[0])
     reason = "fastest when timed"
