@@ -8,18 +8,27 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, default_collate
 
 from ravine.batches import Batches, Feed, InMemory, Last, Loaded, Order, Streamed
 from ravine.errors import RecipeError
 
+CPU = torch.device("cpu")
+
 EXAMPLES_AT_ONCE = 2048
 """Evaluation looks at so many examples at a time, to bound its memory."""
 
 
 class Examples(ABC):
-    """What a training takes its minibatches from."""
+    """What a training takes its minibatches from.
+
+    Attributes:
+        device: where the minibatches are.
+    """
+
+    device: torch.device
 
     @property
     @abstractmethod
@@ -48,6 +57,15 @@ class Split(Examples):
         return len(self.inputs)
 
     @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        """Where they lie."""
+        return self.inputs.device
+
+    def to(self, device: torch.device) -> Split:
+        """The same examples, there."""
+        return Split(self.inputs.to(device), self.targets.to(device))
+
+    @property
     def count(self) -> int:
         """Number of examples."""
         return len(self)
@@ -60,8 +78,7 @@ class Split(Examples):
         self, seeds: Sequence[int], orders: Sequence[Order], batch_size: int, last: Last
     ) -> Feed:
         """Minibatches by index."""
-        device = self.inputs.device
-        batches = Batches(list(seeds), len(self), batch_size, device, orders, last)
+        batches = Batches(list(seeds), len(self), batch_size, self.device, orders, last)
         return InMemory(self.inputs, self.targets, batches)
 
 
@@ -72,10 +89,12 @@ class Lazy(Examples):
     Attributes:
         dataset: of (input, target) pairs.
         workers: processes that read; 0 reads in this one.
+        device: where minibatches are brought.
     """
 
     dataset: Dataset[Any]
     workers: int
+    device: torch.device = CPU
 
     @property
     def count(self) -> int:
@@ -85,13 +104,13 @@ class Lazy(Examples):
     def first(self, count: int) -> Split:
         """The first examples, read here."""
         indices = range(min(count, self.count))
-        return _collated([self.dataset[i] for i in indices])
+        return _collated([self.dataset[i] for i in indices]).to(self.device)
 
     def feed(
         self, seeds: Sequence[int], orders: Sequence[Order], batch_size: int, last: Last
     ) -> Feed:
         """Minibatches through DataLoaders."""
-        return Loaded(self.dataset, orders, seeds, batch_size, last, self.workers)
+        return Loaded(self.dataset, orders, seeds, batch_size, last, self.workers, self.device)
 
 
 @dataclass(frozen=True)
@@ -103,6 +122,7 @@ class Stream(Examples):
 
     dataset: IterableDataset[Any]
     workers: int
+    device: torch.device = CPU
 
     @property
     def count(self) -> None:
@@ -111,13 +131,13 @@ class Stream(Examples):
 
     def first(self, count: int) -> Split:
         """The first examples; the stream begins anew for training."""
-        return _collated(list(islice(iter(self.dataset), count)))
+        return _collated(list(islice(iter(self.dataset), count))).to(self.device)
 
     def feed(
         self, seeds: Sequence[int], orders: Sequence[Order], batch_size: int, last: Last
     ) -> Feed:
         """Minibatches as they come."""
-        return Streamed(self.dataset, len(seeds), batch_size, last, self.workers)
+        return Streamed(self.dataset, len(seeds), batch_size, last, self.workers, self.device)
 
 
 def _collated(items: list[Any]) -> Split:
