@@ -111,7 +111,6 @@ def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
         "hyperparameters, too",
     )
     compare.add_argument("--lane", default="auto", help="auto (default), serial or population")
-    _add_device(compare)
     compare.add_argument(
         "--ray",
         nargs="?",
@@ -127,7 +126,6 @@ def _add_compare(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _add_train(commands: argparse._SubParsersAction[_Parser]) -> None:
     train = commands.add_parser("train", help="train a recipe once, and say what is wrong with it")
     _add_training(train)
-    _add_device(train)
     train.add_argument(
         "--budget",
         type=float,
@@ -235,12 +233,6 @@ def _add_procedure(parser: argparse.ArgumentParser, form: str) -> None:
         parser.add_argument(f"--{option}", metavar=form, help=f"e.g. {example}")
 
 
-def _add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--device", metavar="NAME", help="where to train, e.g. cuda (default: where the data lie)"
-    )
-
-
 def _add_batch_size(parser: argparse.ArgumentParser, kind: Callable[[str], Any], form: str) -> None:
     parser.add_argument(
         "--batch-size",
@@ -332,7 +324,6 @@ def _choices(arguments: argparse.Namespace) -> dict[str, Any]:
         "trials": arguments.trials,
         "seed": arguments.seed,
         "lane": arguments.lane,
-        "device": arguments.device,
         "ray": arguments.ray,
     }
 
@@ -342,11 +333,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
     with screen.shown() as progress:
         training = api.train(
-            **_training(arguments),
-            device=arguments.device,
-            budget=arguments.budget,
-            out=arguments.out,
-            progress=progress,
+            **_training(arguments), budget=arguments.budget, out=arguments.out, progress=progress
         )
     screen.print_training(training.run, training.metric, training.findings)
     screen.print_page(arguments.out)

@@ -55,7 +55,6 @@ def compare(
     seed: int = 0,
     trials: int = space.FEWEST,
     lane: str = "auto",
-    device: str | None = None,
     ray: str | None = None,
     progress: Progress | None = None,
     command: str | None = None,
@@ -86,7 +85,6 @@ def compare(
             together the more there are; from 25 on the other hyperparameters that its rule declares
             `tunable` are searched, too, by scrambled Halton points.
         lane: "auto", "serial" or "population".
-        device: where to train, as torch names it, "cuda"; by default where the recipe's tensors lie.
         ray: train on a Ray cluster: its address, "auto" for the one that runs on this machine, "local"
             for one of this machine's cores. None: in this process.
         progress: hears what happens.
@@ -108,7 +106,6 @@ def compare(
         seed=seed,
         trials=trials,
         lane=lane,
-        device=device,
         ray=ray,
     )
     return run(prepared, progress or Progress(), command).verdict
@@ -145,16 +142,11 @@ def prepare(
     seed: int = 0,
     trials: int = space.FEWEST,
     lane: str = "auto",
-    device: str | None = None,
     ray: str | None = None,
 ) -> Prepared:
     """Load a recipe and check everything that `compare` is given. Nothing is written."""
-    if ray is not None and device not in (None, "cpu"):
-        raise SettingError(
-            f"--ray trains on processors, not on --device {device}; leave one of them out"
-        )
     sizes = listed("batch_size", batch_size)
-    problem = loaded(recipe, steps, epochs, sizes[0] if sizes else None, device)
+    problem = loaded(recipe, steps, epochs, sizes[0] if sizes else None)
     chosen = list(resolve(optimizers).values())
     compared = arms_of(
         problem,
@@ -292,8 +284,6 @@ def _new_lane(
     about = f"{choice.lane.title}: {choice.reason}"
     progress.note(f"training {about}")
     machine = {**environment(command), "threads": str(choice.threads)}
-    if problem.device.type != "cpu":
-        machine["device"] = str(problem.device)
     if cluster is not None:
         machine["cluster"] = cluster.title
     store.set_facts(

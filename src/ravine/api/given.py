@@ -25,14 +25,10 @@ AnyRecipe = str | Path | Recipe | Callable[[], Recipe]
 
 
 def loaded(
-    recipe: AnyRecipe,
-    steps: int | None,
-    epochs: int | None,
-    batch_size: int | None = None,
-    device: str | None = None,
+    recipe: AnyRecipe, steps: int | None, epochs: int | None, batch_size: int | None = None
 ) -> Problem:
     """The recipe, its data loaded, checked."""
-    problem = recipes.load(find(recipe), steps, epochs, batch_size, device)
+    problem = recipes.load(find(recipe), steps, epochs, batch_size)
     recipes.check(problem)
     return problem
 

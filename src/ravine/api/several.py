@@ -38,7 +38,6 @@ class Choices(TypedDict, total=False):
     seed: int
     trials: int
     lane: str
-    device: str | None
     ray: str | None
 
 
@@ -62,8 +61,8 @@ def compare_several(
         recipes: at least two, as for `compare`, of different names.
         optimizers, progress, command: as for `compare`.
         out: the folder; by default runs/ and all names, joined by "+".
-        choices: init, schedule, batches, batch_size, epochs, steps, seed, trials, lane, device and ray
-            as for `compare`, for all.
+        choices: init, schedule, batches, batch_size, epochs, steps, seed, trials, lane and ray as for
+            `compare`, for all.
 
     Raises:
         InputError: something that was given cannot be used; the message says what to change.

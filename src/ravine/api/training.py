@@ -63,7 +63,6 @@ def train(
     epochs: int | None = None,
     steps: int | None = None,
     seed: int = 0,
-    device: str | None = None,
     budget: float = BUDGET,
     out: str | Path | None = None,
     progress: Progress | None = None,
@@ -73,8 +72,7 @@ def train(
     It is watched all the way, which changes nothing of it (see `ravine.watch`).
 
     Args:
-        recipe, init, schedule, batches, batch_size, epochs, steps, seed, device: as in `compare`,
-            one of each.
+        recipe, init, schedule, batches, batch_size, epochs, steps, seed: as in `compare`, one of each.
         optimizer: a name or a rule.
         lr: the learning rate; the optimizer's default if None.
         budget: share of the training's own time that measuring may take, above 0, up to 1.
@@ -84,7 +82,7 @@ def train(
     Returns:
         the run, the trained module, and what was found and measured.
     """
-    problem = loaded(recipe, steps, epochs, batch_size, device)
+    problem = loaded(recipe, steps, epochs, batch_size)
     procedure = procedure_of(problem, optimizer, init, schedule, batches)
     check_seed(seed)
     rate = rate_of(procedure.rule, lr)

@@ -190,9 +190,7 @@ def differentiable_step(
 def _scalar(value: float | Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value.to(torch.float64).reshape(())
-    return torch.tensor(
-        value, dtype=torch.float64, device="cpu"
-    )  # 0-D: meets tensors of any device
+    return torch.tensor(value, dtype=torch.float64)
 
 
 def _see(rule: Rule, x: Tensor) -> Tensor:

@@ -13,13 +13,11 @@ from ravine.seeds import derive, forked_generators, seed_python
 
 
 def build_model(problem: Problem, seed: int) -> nn.Module:
-    """The recipe's module as initialized under `seed`, on the problem's device; the global generators are
-    left as they were."""
+    """The recipe's module as initialized under `seed`; the global generators are left as they were."""
     with forked_generators():
         torch.manual_seed(derive(seed, "init"))
         seed_python(derive(seed, "init"))
-        model = problem.recipe.model()
-    return model.to(problem.device) if isinstance(model, nn.Module) else model
+        return problem.recipe.model()
 
 
 def build_apart(problem: Problem) -> tuple[nn.Module, nn.Module]:

@@ -15,7 +15,7 @@ from ravine.recipes.building import build_apart
 from ravine.recipes.examples import EXAMPLES_AT_ONCE, Split
 from ravine.recipes.recipe import Measure, Problem
 from ravine.recipes.wording import INTEGERS, cast, described, shape
-from ravine.seeds import derive, seed_torch
+from ravine.seeds import derive
 
 
 def check(problem: Problem) -> None:
@@ -35,7 +35,7 @@ def check(problem: Problem) -> None:
     with torch.random.fork_rng(devices=[]):
         models = build_apart(problem)
         for seed, model in enumerate(models):
-            seed_torch(derive(seed, "check"), problem.device)
+            torch.default_generator.manual_seed(derive(seed, "check"))
             _try_a_step(problem, model, seed)
         _tell_what_is_lost(problem, models[0])
         for which, split in splits.items():

@@ -9,36 +9,35 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, default_collate
 
 from ravine.errors import RecipeError, said
-from ravine.recipes.examples import CPU, Examples, Lazy, Split, Stream
+from ravine.recipes.examples import Examples, Lazy, Split, Stream
 from ravine.recipes.wording import DTYPES
 
 EXPECTED = "expected (inputs, targets) tensors or a map-style torch Dataset of such pairs"
 
 
-def load_training(data: Any, workers: int | None, device: torch.device | None = None) -> Examples:
+def load_training(data: Any, workers: int | None) -> Examples:
     """The training examples of a recipe: brought into memory, or to be read while training.
 
     Args:
         data: what a recipe says.
         workers: processes that read; None brings a map-style Dataset into memory.
-        device: where minibatches are to be; None: where the tensors lie, or on the CPU.
 
     Raises:
         RecipeError: as for `load_split`.
     """
     if isinstance(data, IterableDataset):
-        return Stream(data, workers or 0, device or CPU)
+        return Stream(data, workers or 0)
     if workers is None:
-        return load_split(data, "training", device)
+        return load_split(data, "training")
     if not isinstance(data, Dataset):
         raise RecipeError(
             f"training data are {type(data).__name__} with workers={workers}; "
             "expected a torch Dataset to read from, or workers=None for data in memory"
         )
-    return Lazy(data, workers, device or CPU)
+    return Lazy(data, workers)
 
 
-def load_split(data: Any, which: str, device: torch.device | None = None) -> Split:
+def load_split(data: Any, which: str) -> Split:
     """Bring one split of a recipe into memory.
 
     Raises:
@@ -60,7 +59,7 @@ def load_split(data: Any, which: str, device: torch.device | None = None) -> Spl
         )
     if len(inputs) == 0:
         raise RecipeError(f"{which} data are empty; expected at least one example")
-    return Split(inputs, targets) if device is None else Split(inputs, targets).to(device)
+    return Split(inputs, targets)
 
 
 def _collated(dataset: Dataset[Any], which: str) -> Any:

@@ -8,27 +8,18 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, default_collate
 
 from ravine.batches import Batches, Feed, InMemory, Last, Loaded, Order, Streamed
 from ravine.errors import RecipeError
 
-CPU = torch.device("cpu")
-
 EXAMPLES_AT_ONCE = 2048
 """Evaluation looks at so many examples at a time, to bound its memory."""
 
 
 class Examples(ABC):
-    """What a training takes its minibatches from.
-
-    Attributes:
-        device: where the minibatches are.
-    """
-
-    device: torch.device
+    """What a training takes its minibatches from."""
 
     @property
     @abstractmethod
@@ -57,15 +48,6 @@ class Split(Examples):
         return len(self.inputs)
 
     @property
-    def device(self) -> torch.device:  # type: ignore[override]
-        """Where they lie."""
-        return self.inputs.device
-
-    def to(self, device: torch.device) -> Split:
-        """The same examples, there."""
-        return Split(self.inputs.to(device), self.targets.to(device))
-
-    @property
     def count(self) -> int:
         """Number of examples."""
         return len(self)
@@ -78,7 +60,8 @@ class Split(Examples):
         self, seeds: Sequence[int], orders: Sequence[Order], batch_size: int, last: Last
     ) -> Feed:
         """Minibatches by index."""
-        batches = Batches(list(seeds), len(self), batch_size, self.device, orders, last)
+        device = self.inputs.device
+        batches = Batches(list(seeds), len(self), batch_size, device, orders, last)
         return InMemory(self.inputs, self.targets, batches)
 
 
@@ -89,12 +72,10 @@ class Lazy(Examples):
     Attributes:
         dataset: of (input, target) pairs.
         workers: processes that read; 0 reads in this one.
-        device: where minibatches are brought.
     """
 
     dataset: Dataset[Any]
     workers: int
-    device: torch.device = CPU
 
     @property
     def count(self) -> int:
@@ -104,13 +85,13 @@ class Lazy(Examples):
     def first(self, count: int) -> Split:
         """The first examples, read here."""
         indices = range(min(count, self.count))
-        return _collated([self.dataset[i] for i in indices]).to(self.device)
+        return _collated([self.dataset[i] for i in indices])
 
     def feed(
         self, seeds: Sequence[int], orders: Sequence[Order], batch_size: int, last: Last
     ) -> Feed:
         """Minibatches through DataLoaders."""
-        return Loaded(self.dataset, orders, seeds, batch_size, last, self.workers, self.device)
+        return Loaded(self.dataset, orders, seeds, batch_size, last, self.workers)
 
 
 @dataclass(frozen=True)
@@ -122,7 +103,6 @@ class Stream(Examples):
 
     dataset: IterableDataset[Any]
     workers: int
-    device: torch.device = CPU
 
     @property
     def count(self) -> None:
@@ -131,13 +111,13 @@ class Stream(Examples):
 
     def first(self, count: int) -> Split:
         """The first examples; the stream begins anew for training."""
-        return _collated(list(islice(iter(self.dataset), count))).to(self.device)
+        return _collated(list(islice(iter(self.dataset), count)))
 
     def feed(
         self, seeds: Sequence[int], orders: Sequence[Order], batch_size: int, last: Last
     ) -> Feed:
         """Minibatches as they come."""
-        return Streamed(self.dataset, len(seeds), batch_size, last, self.workers, self.device)
+        return Streamed(self.dataset, len(seeds), batch_size, last, self.workers)
 
 
 def _collated(items: list[Any]) -> Split:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ravine.batches import Last, Order, per_epoch, shuffled
-from ravine.errors import RecipeError, SettingError, insist_on_count, said
+from ravine.errors import RecipeError, SettingError, insist_on_count
 from ravine.penalties import Penalty
 from ravine.recipes.data import load_split, load_training
 from ravine.recipes.examples import Examples, Split
@@ -206,11 +205,6 @@ class Problem:
     in_epochs: bool = False
 
     @property
-    def device(self) -> torch.device:
-        """Where it is trained: where the training examples are."""
-        return self.train.device
-
-    @property
     def at_hand(self) -> Split:
         """All training examples; of those that are read while training, the first minibatch."""
         return self.train if isinstance(self.train, Split) else self.train.first(self.batch_size)
@@ -248,7 +242,6 @@ def load(
     steps: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
-    device: str | None = None,
 ) -> Problem:
     """Load a recipe's data and settle its training length.
 
@@ -256,7 +249,6 @@ def load(
         recipe: the recipe.
         steps, epochs: override the recipe's own length; at most one of them.
         batch_size: overrides the recipe's own.
-        device: where it is to be trained, as torch names it; None: where its training data lie.
 
     Raises:
         RecipeError: the data cannot be used.
@@ -267,16 +259,15 @@ def load(
             raise SettingError(f"--{name} {value!r}; expected a whole number from 1 on")
     if steps is not None and epochs is not None:
         raise SettingError("--steps and --epochs both given; expected one of them")
-    place = None if device is None else device_of(device)
-    train = load_training(recipe.train, recipe.workers, place)
+    train = load_training(recipe.train, recipe.workers)
     if steps is None and epochs is None:
         steps, epochs = recipe.steps, recipe.epochs
     batch_size = _batch_size(recipe, batch_size, train.count)
     problem = Problem(
         recipe=recipe,
         train=train,
-        validation=load_split(recipe.validation, "validation", train.device),
-        test=None if recipe.test is None else load_split(recipe.test, "test", train.device),
+        validation=load_split(recipe.validation, "validation"),
+        test=None if recipe.test is None else load_split(recipe.test, "test"),
         batch_size=batch_size,
         steps=steps or (epochs or 0) * _steps_per_epoch(recipe, train.count, batch_size),
         in_epochs=steps is None,
@@ -284,21 +275,6 @@ def load(
     if recipe.batches is not None:
         insist_on_order(problem, recipe.batches)
     return problem
-
-
-def device_of(name: str) -> torch.device:
-    """The device of this name.
-
-    Raises:
-        SettingError: torch does not know it, or it is not there.
-    """
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise SettingError(
-            f"--device {name} cannot be used ({said(error)}); expected one that torch has here, e.g. "
-            "cpu, cuda or cuda:1"
-        ) from error
 
 
 def insist_on_order(problem: Problem, order: Order) -> None:

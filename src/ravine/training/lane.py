@@ -12,11 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
 
 from ravine import hidden
 from ravine.recipes import Measure, Problem, Split, build_model
-from ravine.recipes.examples import CPU, EXAMPLES_AT_ONCE
+from ravine.recipes.examples import EXAMPLES_AT_ONCE
 from ravine.training.flat import hold_constants
 from ravine.training.noise import without_keys
 from ravine.training.procedure import Pace, Procedure, pace_of
@@ -32,8 +31,8 @@ class Member:
     Attributes:
         run: the trial and its curve so far.
         snapshot: weights, buffers and optimizer state, as the lane that trained it needs them, and
-            the best weights and buffers so far where the recipe may stop early, all on the CPU; None
-            before the first step.
+            the best weights and buffers so far where the recipe may stop early; None before the
+            first step.
     """
 
     run: Run
@@ -49,30 +48,19 @@ class Member:
         """Where it stands, in the problem's gradient steps (its own may be others: `training.pace`)."""
         return self.run.curve[-1].step if self.run.curve else 0
 
-    def start_or_resume(self, device: torch.device) -> dict[str, Any] | None:
-        """The snapshot to continue from, on a device; None for a member that has not trained yet.
+    def start_or_resume(self) -> dict[str, Any] | None:
+        """The snapshot to continue from; None for a member that has not trained yet.
 
         Raises:
             RuntimeError: it has trained, but its snapshot was dropped.
         """
         if self.snapshot is None and self.step > 0:
             raise RuntimeError(f"{self.run.trial} stands at step {self.step} without a snapshot")
-        return None if self.snapshot is None else placed(self.snapshot, device)
+        return self.snapshot
 
     def after(self, points: Sequence[Point], snapshot: dict[str, Any]) -> Member:
         """This member some evaluations later."""
         return Member(replace(self.run, curve=Curve.of((*self.run.curve, *points))), snapshot)
-
-
-def placed(snapshot: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """A snapshot with its tensors, however nested, on a device."""
-    moved: dict[str, Any] = tree_map_only(Tensor, lambda tensor: tensor.to(device), dict(snapshot))
-    return moved
-
-
-def at_rest(snapshot: Mapping[str, Any]) -> dict[str, Any]:
-    """A snapshot as it is kept: on the CPU."""
-    return placed(snapshot, CPU)
 
 
 Tick = Callable[[int], None]
@@ -190,7 +178,7 @@ def mean_over(
     """
     if members:
         measures = [torch.vmap(measure, in_dims=(0, None)) for measure in measures]
-    totals = [torch.zeros((), device=split.device) for _ in measures]
+    totals = [torch.zeros(()) for _ in measures]
     with torch.no_grad():
         for start in range(0, len(split), EXAMPLES_AT_ONCE):
             inputs = split.inputs[start : start + EXAMPLES_AT_ONCE]
@@ -202,16 +190,10 @@ def mean_over(
     return [total / len(split) for total in totals]
 
 
-def wait(device: torch.device) -> None:
-    """Wait until a device has done what it was given: what is timed would else be the giving."""
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
-
-
 def pack(snapshot: dict[str, Any]) -> bytes:
-    """A snapshot as bytes, wherever its tensors are; they come back on the CPU."""
+    """A snapshot as bytes."""
     buffer = io.BytesIO()
-    torch.save(at_rest(snapshot), buffer)
+    torch.save(snapshot, buffer)
     return buffer.getvalue()
 
 

@@ -17,7 +17,7 @@ from ravine.recipes import Problem, Split, build_model
 from ravine.training.ending import ended, judged, level
 from ravine.training.flat import Layout, constants
 from ravine.training.gradients import Graphs
-from ravine.training.lane import Member, Tensors, at_rest, mean_over
+from ravine.training.lane import Member, Tensors, mean_over
 from ravine.training.noise import keyed, keys, noisy
 from ravine.training.pace import own_step
 from ravine.training.procedure import Procedure, feed_of
@@ -109,9 +109,8 @@ class Population:
         distinct = {
             id(member): member for member in members
         }  # a spare is the member that it copies
-        place = shared.problem.device
         begun = {
-            key: m.start_or_resume(place) or self._start(m.run.trial) for key, m in distinct.items()
+            key: m.start_or_resume() or self._start(m.run.trial) for key, m in distinct.items()
         }
         rows = [begun[id(member)] for member in members]
         here = stacked(rows)
@@ -222,14 +221,12 @@ class Population:
         if self._noisy:
             per_member = [keys(self._noisy, seed, self.step) for seed in self._seeds]
             for name in self._noisy:
-                self._buffers[name] = torch.tensor(
-                    [values[name] for values in per_member], device=self._points.device
-                )
+                self._buffers[name] = torch.tensor([values[name] for values in per_member])
 
     def _judge(self, costs: Tensor, step: int) -> None:
         """Evaluate, and add the point of each member to its curve; the best weights are kept."""
         found = zip(costs, *self._evaluate(self._problem.validation), strict=True)
-        best = torch.zeros(len(self._points), dtype=torch.bool, device=self._points.device)
+        best = torch.zeros(len(self._points), dtype=torch.bool)
         for member, (curve, values) in enumerate(zip(self._curves, found, strict=False)):
             if ended(self._problem, curve):
                 point = level(curve, step)
@@ -297,9 +294,8 @@ class Population:
         """Where one member stands, to continue from."""
         rows, engine = next((r, e) for r, e in self._engines if r.start <= member < r.stop)
         row = member - rows.start
-        snapshot = {
+        return {
             **Kept(self._points, self._buffers).row(member),
             "state": {name: value[row].clone() for name, value in engine.state.items()},
             **({} if self._best is None else {"best": self._best.row(member)}),
         }
-        return at_rest(snapshot)

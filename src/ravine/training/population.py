@@ -16,7 +16,7 @@ from torch import Tensor
 from ravine.engines.graphs.compiling import NOTHING_ELSE, OUTSIDE_PYTHON
 from ravine.recipes import Problem, Split
 from ravine.training.flat import Layout
-from ravine.training.lane import Lane, Member, Tensors, Tick, wait
+from ravine.training.lane import Lane, Member, Tensors, Tick
 from ravine.training.members import Population, Shared
 from ravine.training.pace import own_step, segments
 from ravine.training.procedure import Pace, Procedure
@@ -41,8 +41,7 @@ class PopulationLane(Lane):
 
     Compiled, each group is stepped in a thread of its own: that shares cores better than threads
     within each operation, which wait for each other after every one, and its members stay in the
-    caches of one core. Not compiled, on a GPU, or with data that are read while training, a chunk is
-    one group.
+    caches of one core. Not compiled, or with data that are read while training, a chunk is one group.
 
     Args:
         problem: what to train.
@@ -67,8 +66,7 @@ class PopulationLane(Lane):
         self.capacity = capacity
         self.compiled = compiled
         self.title = f"population of up to {capacity}, {'' if compiled else 'not '}compiled"
-        on_cores = problem.device.type == "cpu"
-        self._grouped = compiled and on_cores and isinstance(problem.train, Split)
+        self._grouped = compiled and isinstance(problem.train, Split)
         self.workers = torch.get_num_threads() if self._grouped else 1
         self._most = capacity
         if self._grouped:
@@ -173,7 +171,6 @@ class PopulationLane(Lane):
         with self._populated([Member.new(trial) for trial in trials]) as groups:
             start = time.perf_counter()
             self._run(groups, steps)
-            wait(self.problem.device)
             return time.perf_counter() - start
 
     @contextmanager

@@ -17,7 +17,7 @@ COPIES = 10
 gradients, two states and the temporaries of the rule."""
 
 SHARE = 0.5
-"""Share of the machine's memory, or of what is free of a GPU's, that a population may take."""
+"""Share of the machine's memory that a population may take."""
 
 PASSES = 2
 """What a backward pass holds besides what the forward pass saved for it is at most as much again."""
@@ -30,10 +30,7 @@ def largest(problem: Problem, procedures: Iterable[Procedure]) -> Problem:
 
 def members_that_fit(problem: Problem) -> int:
     """The largest population that a step of may be taken in memory, by what one member takes."""
-    if problem.device.type == "cuda":
-        there, _ = torch.cuda.mem_get_info(problem.device)
-    else:
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return int(SHARE * there // bytes_of_member(problem))
 
 

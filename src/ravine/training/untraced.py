@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ravine import hidden
 from ravine.recipes import Problem, build_model
-from ravine.seeds import derive, forked_generators, gpus, seed_python, seed_torch
+from ravine.seeds import derive, forked_generators, seed_python
 from ravine.training.noise import Keyed, keyed
 
 
@@ -29,7 +29,7 @@ def untraced(problem: Problem) -> str | None:
     """
     with forked_generators():
         seed_python(derive(0, "untraced"))
-        seed_torch(derive(0, "untraced"), problem.device)
+        torch.default_generator.manual_seed(derive(0, "untraced"))
         model, other = (keyed(build_model(problem, seed)) for seed in (0, 1))
         apart = hidden.different(_attributes(model), _attributes(other))
         if apart:
@@ -91,7 +91,6 @@ GENERATORS: dict[str, Callable[[], Any]] = {
     "torch": torch.get_rng_state,
     "Python": random.getstate,
     "NumPy": lambda: pickle.dumps(np.random.get_state()),
-    "CUDA": lambda: [torch.cuda.get_rng_state(gpu) for gpu in gpus()],
 }
 """Global generators, and what tells whether they were drawn from."""
 

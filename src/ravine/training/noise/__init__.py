@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 from torch import nn
@@ -28,9 +27,7 @@ def keyed(model: nn.Module) -> nn.Module:
     Parameters keep their names, and a layer that is used in several places stays one layer.
     What draws noise without a layer of torch's is left as it is.
     """
-    devices = {tensor.device for tensor in model.parameters()}
-    with devices.pop() if len(devices) == 1 else nullcontext():  # of the layers' keys
-        return replaced(model, _form)
+    return replaced(model, _form)
 
 
 def _form(layer: nn.Module) -> nn.Module | None:
