@@ -9,11 +9,14 @@ import pytest
 from tests.disturbed import finish, kill_after, saved, start, verdict
 
 
-@pytest.mark.parametrize(("lane", "most_writes"), [("serial", 40), ("population", 8)])
-def test_sigkill_at_random_moments(tmp_path, lane, most_writes):
+@pytest.mark.parametrize(
+    ("lane", "most_writes", "kills"), [("serial", 40, 2), ("population", 8, 1)]
+)
+def test_sigkill_at_random_moments(tmp_path, lane, most_writes, kills):
+    """Ten kills are in benchmarks/faults.py."""
     finish(start(tmp_path / "whole", "--lane", lane))
     out, moments, seen = tmp_path / "killed", random.Random(0), []
-    for _ in range(2):
+    for _ in range(kills):
         process = start(out, "--lane", lane)
         writes, delay = moments.randint(2, most_writes), moments.uniform(0, 0.1)
         kill_after(process, out / "run.sqlite", writes, delay)

@@ -7,7 +7,9 @@ import pytest
 from ravine import chain, clip_norm, rules, schedules
 from ravine.comparison.arms import arms_of
 from ravine.comparison.pasting import code_of, procedures_as_text
-from tests.problems import digits_problem
+from ravine.recipes import load
+from tests.problems import digits_problem, digits_recipe
+from tests.training.test_sources import Flowing
 
 PROBLEM = digits_problem()
 
@@ -51,3 +53,13 @@ def test_every_part_is_typed():
 
 def test_an_older_folder_has_none():
     assert code_of({"titles": {}, "parts": {}}, "adam", {"lr": 0.1}) == ""
+
+
+def test_a_stream_without_a_size_of_its_own_is_told_of_the_one_that_was_typed():
+    problem = digits_problem()
+    recipe = digits_recipe(
+        train=Flowing(problem.train.inputs, problem.train.targets), batch_size=None
+    )
+    compared = arms_of(load(recipe, batch_size=16), [rules.sgd()], ["as_built"], ["constant"], [])
+    (text,) = procedures_as_text(load(recipe, batch_size=16), compared).values()
+    assert text["batch_size"] == 16

@@ -136,7 +136,7 @@ def difference(path: Paths, reference: Paths) -> float:
     )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", sorted(ENGINES.keys() - {"compiled blocks"}))
 @pytest.mark.parametrize("name", RULES)
 def test_one_path_in_float64(name: str, engine: str) -> None:
     problem = Problem(torch.float64)
@@ -151,6 +151,7 @@ def test_one_path_in_float64(name: str, engine: str) -> None:
 @pytest.mark.parametrize("engine", ["compiled blocks", "native"])
 @pytest.mark.parametrize("name", RULES)
 def test_compiled_float32_is_eager_float32(name: str, engine: str) -> None:
+    """Each compiled engine in one precision: compiling all rules takes a minute and a half."""
     problem = Problem(torch.float32)
     reference = eagerly(RULES[name], problem)
     assert difference(ENGINES[engine](RULES[name], problem), reference) <= 1e-5

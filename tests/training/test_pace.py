@@ -12,7 +12,7 @@ from ravine import batches, rules, schedules
 from ravine.comparison.arms import arms_of
 from ravine.errors import SettingError
 from ravine.recipes import load
-from ravine.training.choose import why_not_population
+from ravine.training.choose import choose, why_not_population
 from ravine.training.lane import Member
 from ravine.training.pace import evaluation_steps, own_step
 from ravine.training.population import PopulationLane
@@ -43,7 +43,7 @@ def trained(lane, trials, until, pauses=()):
 def test_each_member_trains_as_in_a_recipe_of_its_own_batch_size(lane, length):
     """Dropout, batch statistics and a schedule go by a member's own gradient steps."""
     problem = digits_problem(model=noisy, dtype=torch.float64, **length)
-    arms = arms_of(problem, RULES, ["as_built"], ["warmup+cosine"], [], SIZES).procedures
+    arms = arms_of(problem, RULES[1:], ["as_built"], ["warmup+cosine"], [], SIZES).procedures
     trials = [arm.trial(0.01, seed) for arm in arms.values() for seed in (0, 1)]
     middle = evaluation_steps(problem.steps)[9]
     together = trained(lane(problem, arms), trials, problem.steps, [middle])
@@ -184,3 +184,22 @@ def test_arms_say_their_size_where_it_varies():
     assert list(arms_of(problem, RULES, ["as_built"], ["cosine"], []).procedures) == [
         "momentum", "adam"
     ]  # fmt: skip
+
+
+def test_lanes_are_timed_with_full_groups_of_every_size(monkeypatch):
+    """Missing members are made up with copies, which would count as time of the others."""
+    problem = digits_problem(steps=60)
+    arms = arms_of(problem, RULES, ["as_built"], ["constant"], [], (16, 32, 64)).procedures
+    trials = [arm.trial(0.01, seed) for arm in arms.values() for seed in range(6)]
+    timed = set()
+
+    def timing(lane, some, steps):
+        (size,) = {lane.pace(trial).batch_size for trial in some}
+        timed.add((size, len(some)))
+        return 0.001 * steps * len(some) * size
+
+    monkeypatch.setattr(PopulationLane, "_timed", timing)
+    monkeypatch.setattr(SerialLane, "_timed", timing)
+    found = choose(problem, arms, trials, "auto", 12, 10)
+    assert timed == {(size, count) for size in (16, 32, 64) for count in (1, 2, 12)}
+    assert found.step_seconds["adam/batch_64"] == pytest.approx(0.064)

@@ -20,7 +20,7 @@ def procedures_as_text(problem: Problem, compared: Arms) -> dict[str, dict[str, 
     None where all have that of the recipe."""
     paces = {name: pace_of(problem, one) for name, one in compared.procedures.items()}
     own = problem.recipe.batch_size or problem.train.count or 0
-    usual = problem.resized(own).batch_size
+    usual = problem.resized(own).batch_size if own else None  # a stream may leave it to the command
     sizes = {pace.batch_size for pace in paces.values()}
     return {
         name: {

@@ -57,9 +57,10 @@ def noun(verdict: Verdict) -> str:
 
 def unit(study: Study) -> str:
     """Print "gradient steps", or "steps of 32 examples" where arms take others than are counted."""
-    counted = {arm.batch_size for arm in study.verdict.arms if arm.steps == study.settings.steps}
-    same = len({arm.steps for arm in study.verdict.arms}) == 1
-    return STEPS if same else f"steps of {counted.pop()} examples"
+    if len({arm.steps for arm in study.verdict.arms}) == 1:
+        return STEPS
+    sizes = {arm.name: arm.batch_size for arm in study.verdict.arms}
+    return f"steps of {sizes[study.settings.arms[0]]} examples"
 
 
 def length(study: Study) -> str:

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, islice
 from typing import Any
 
 import torch
@@ -108,8 +109,8 @@ def choose(
     if obstacle:
         return Choice(serial, few, obstacle, each)
     timed: list[tuple[float, int, Lane]] = [(alone, few, serial)]
-    count = min(len(trials), capacity)
-    some = [trials[i * len(trials) // count] for i in range(count)]  # of all arms: sizes differ
+    paced = groupby(sorted(trials, key=serial.pace), serial.pace)
+    some = [trial for _, alike in paced for trial in islice(alike, capacity)]
     timed += _populations(serial, some, capacity, work, alone)
     seconds, count, lane = min(timed, key=lambda row: row[0])
     reason = "fastest when timed"

@@ -181,6 +181,6 @@ def test_a_recipes_penalty_is_a_fact():
 
 def test_facts_are_those_of_the_procedures_own_minibatches():
     problem = digits_problem()
-    procedure = Procedure("large", "large", rules.sgd(), batch_size=64, steps=30)
+    procedure = Procedure("large", "large", rules.sgd(), batch_size=64)
     found = facts_of(problem, procedure)
-    assert (found.batch_size, found.steps) == (64, 30)
+    assert (found.batch_size, found.steps) == (64, problem.steps)
