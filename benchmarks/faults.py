@@ -34,6 +34,9 @@ LANES = {"serial": 40, "population": 8}
 LONGER = ("--steps", "540", "--lane", "serial")
 """So long that a worker is found while it trains."""
 
+LONGEST = ("--steps", "2160", "--lane", "serial")
+"""So long that one is found again when five were killed."""
+
 
 def undisturbed(folder: Path, *options: str) -> Path:
     out = folder / "whole"
@@ -90,23 +93,22 @@ def ray_main_killed(folder: Path, kills: int) -> dict[str, Any]:
 
 
 def worker_killed(folder: Path, kills: int) -> dict[str, Any]:
-    whole, out = undisturbed(folder, *LONGER), folder / "killed"
-    moments, rows = random.Random(2), []
-    process = start(out, *LONGER, "--ray")
+    whole, out = undisturbed(folder, *LONGEST), folder / "killed"
+    moments, rows, seen = random.Random(2), [], []
+    process = start(out, *LONGEST, "--ray")
     while len(rows) < kills and process.poll() is None:
-        wait = moments.uniform(0, 2)
-        until = time.monotonic() + wait
-        while time.monotonic() < until:
+        while not training_workers(process) and process.poll() is None:
             time.sleep(0.01)
-        workers: list[int] = []
-        while not workers and process.poll() is None:
-            workers = training_workers(process)
+        wait = moments.uniform(0.5, 3)  # so that some of its chunks are stored
+        time.sleep(wait)
+        workers = training_workers(process)
         if workers:
             os.kill(moments.choice(workers), signal.SIGKILL)
-            rows.append({"after_seconds": wait, "points": len(points_of(out))})
+            seen.append(points_of(out))
+            rows.append({"after_seconds": wait, "points": len(seen[-1])})
     said = finish(process)
     told = sum("a worker was lost" in line for line in said.splitlines())
-    return {"kills": rows, "losses_told": told, "comparisons": [outcome(out, whole, [])]}
+    return {"kills": rows, "losses_told": told, "comparisons": [outcome(out, whole, seen)]}
 
 
 def points_of(out: Path) -> dict[Any, Any]:

@@ -135,14 +135,13 @@ def test_the_files(finished, study):
     assert (finished / "report.html").stat().st_size > 1_000_000  # plotly lies inside
 
 
-@pytest.mark.parametrize("lane", ["serial", "population"])
-def test_a_killed_comparison_goes_on_to_the_same_verdict(tmp_path, monkeypatch, lane):
+def test_a_killed_comparison_goes_on_to_the_same_verdict(tmp_path, monkeypatch):
     """Stopped inside and right after one transaction after the other, and started again each time.
 
     The test metric is NaN for some runs, which is stored like one that was never taken.
     """
     monkeypatch.setattr("ravine.training.choose.PopulationLane", Uncompiled)
-    undisturbed = run_partly_untestable(tmp_path / "undisturbed", lane)
+    undisturbed = run_partly_untestable(tmp_path / "undisturbed", "population")
     save, transaction = Store.save, Store._transaction
     saved: list[tuple] = []
 
@@ -170,7 +169,7 @@ def test_a_killed_comparison_goes_on_to_the_same_verdict(tmp_path, monkeypatch, 
     for stops in range(10**6):
         monkeypatch.setattr(Store, "_transaction", stop_at(stops % 11, after=bool(stops % 2)))
         try:
-            verdict = run_partly_untestable(tmp_path / "interrupted", lane)
+            verdict = run_partly_untestable(tmp_path / "interrupted", "population")
             break
         except KeyboardInterrupt:
             continue

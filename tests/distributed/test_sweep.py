@@ -126,7 +126,7 @@ class Killer(threading.Thread):
 
 
 def test_killed_workers_change_nothing(cluster, tmp_path, whole):
-    notes, killer = Notes(), Killer(2)
+    notes, killer = Notes(), Killer(1)
     killer.start()
     try:
         found = compared(recipes.slow, tmp_path / "run", ray=LOCAL, progress=notes)

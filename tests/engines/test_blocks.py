@@ -181,7 +181,7 @@ def test_counts_shared_between_blocks_part_when_one_rests() -> None:
     twins.assert_same()
 
 
-@pytest.mark.parametrize("make", [rules.adam, rules.lamb, rules.nesterov_buffer])
+@pytest.mark.parametrize("make", [rules.adam, rules.nesterov_buffer])
 def test_settings_that_move_make_no_new_kernel(make: Any) -> None:
     """A hundred values of every hyperparameter: nothing is traced or compiled again."""
     rule = make()
