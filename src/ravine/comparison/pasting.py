@@ -19,8 +19,8 @@ def procedures_as_text(problem: Problem, compared: Arms) -> dict[str, dict[str, 
     name alone does not make it; its schedules in code, by hyperparameter; the size of its minibatches,
     None where all have that of the recipe."""
     paces = {name: pace_of(problem, one) for name, one in compared.procedures.items()}
-    own = problem.recipe.batch_size or problem.train.count or 0
-    usual = problem.resized(own).batch_size if own else None  # a stream may leave it to the command
+    own = problem.recipe.batch_size or problem.train.count  # a stream may leave it to the command
+    usual = None if own is None else problem.resized(own).batch_size
     sizes = {pace.batch_size for pace in paces.values()}
     return {
         name: {
